@@ -1,0 +1,75 @@
+"""The database engine, and the two ways to use it: reading and changing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import NewType
+
+import orjson
+from sqlalchemy import Enum, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlmodel import SQLModel
+
+# The convention is set before the first table is declared: every constraint has a name that migrations can rely on.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# A connection on which every statement is its own transaction and none of them writes.
+ReadConnection = NewType("ReadConnection", AsyncConnection)
+
+
+def enum_column(enum: type[StrEnum], name: str) -> Enum:
+    """Return a text column type with a CHECK named after `name` that admits the enum's values only."""
+    return Enum(
+        enum,
+        native_enum=False,
+        create_constraint=True,
+        length=24,
+        name=name,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+def async_url(url: str) -> str:
+    """Return `url` with the driver that this service uses, whatever driver it names."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+class Database:
+    """One engine of one event loop, with a session for changes and a connection for reads."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int | None = None) -> None:
+        server_settings = {"application_name": "client-health", "jit": "off", "timezone": "UTC"}
+        if statement_timeout_seconds is not None:
+            server_settings["statement_timeout"] = f"{statement_timeout_seconds}s"
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            connect_args={"timeout": 10, "server_settings": server_settings},
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadConnection]:
+        """Yield a connection for reading; it spares the round trips of a transaction."""
+        async with self._reading.connect() as connection:
+            yield ReadConnection(connection)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session in one transaction: committed at the end of the block, rolled back on an error."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()

@@ -1,0 +1,85 @@
+"""Runs: the work that is done behind a request, with its progress and its errors."""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, PrimaryKeyConstraint, SmallInteger, Text, text
+from sqlmodel import Field, SQLModel
+
+from app.database import enum_column
+
+
+class RunKind(StrEnum):
+    """What a run does."""
+
+    RECALCULATE_ONE = "RECALCULATE_ONE"
+    RECALCULATE_ALL = "RECALCULATE_ALL"
+    RECORD_METRICS = "RECORD_METRICS"
+    SET_ALERTS = "SET_ALERTS"
+    IMPORT = "IMPORT"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+UNFINISHED = "status IN ('QUEUED', 'RUNNING')"
+
+
+class Run(SQLModel, table=True):
+    """One piece of accepted work. The row is the truth; a queue message only points at it."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index(
+            "uq_runs_unfinished",
+            "kind",
+            text("coalesce(client_id, 0)"),
+            text("coalesce(day, '-infinity')"),
+            unique=True,
+            postgresql_where=text(UNFINISHED),
+        ),
+        Index("ix_runs_finished_at", "finished_at", postgresql_where=text("status = 'SUCCEEDED'")),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
+    kind: RunKind = Field(sa_type=enum_column(RunKind, "kind"))
+    status: RunStatus = Field(default=RunStatus.QUEUED, sa_type=enum_column(RunStatus, "status"))
+    client_id: int | None = Field(default=None, foreign_key="clients.id", sa_type=BigInteger)
+    # The scoring day, or the day whose metrics are recorded.
+    day: date | None = None
+    # The moment that the work looks at the facts from.
+    as_of: datetime | None = None
+    requested_by: str = Field(sa_type=Text)
+    request_id: str | None = Field(default=None, sa_type=Text)
+    requested_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    # How many pieces there are; null until they were counted.
+    total: int | None = None
+    done: int = 0
+    failed: int = 0
+    # Where the next batch starts: every client with an id up to this one is done.
+    position: int = Field(default=0, sa_type=BigInteger)
+    # How often the run was claimed. It fences the effects: a batch of an older attempt is refused.
+    attempt: int = Field(default=0, sa_type=SmallInteger)
+    lease_until: datetime | None = None
+    # Why the run as a whole failed.
+    reason: str | None = Field(default=None, sa_type=Text)
+
+
+class RunError(SQLModel, table=True):
+    """What went wrong for one client of a run."""
+
+    __tablename__ = "run_errors"
+    __table_args__ = (PrimaryKeyConstraint("run_id", "client_id", name="pk_run_errors"),)
+
+    run_id: int = Field(foreign_key="runs.id", sa_type=BigInteger)
+    client_id: int = Field(foreign_key="clients.id", sa_type=BigInteger)
+    message: str = Field(sa_type=Text)
+    attempt: int = Field(sa_type=Integer)

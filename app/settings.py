@@ -1,0 +1,78 @@
+"""The settings of every process, read once from the environment."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Frozen settings; each field is an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    # PostgreSQL, as postgresql://user:password@host/database; unset means the embedded server.
+    database_url: str | None = None
+    # Redis or Valkey, as redis://host:port/0; unset means the embedded server.
+    redis_url: str | None = None
+    # Where the embedded servers keep their files; unset means a folder beside the code or below /var/lib.
+    data_dir: Path | None = None
+    # Connections that one web process holds open to PostgreSQL.
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    # Seconds after which PostgreSQL cancels a statement of the web process.
+    statement_timeout_seconds: int = Field(default=15, ge=1, le=600)
+
+    # The secret that signs and checks HS256 tokens, at least 32 bytes; one of this and OIDC_ISSUER is needed.
+    auth_secret: str | None = None
+    # The OIDC issuer whose RS256 and ES256 tokens are accepted instead.
+    oidc_issuer: str | None = None
+    # Where that issuer publishes its keys; unset means what its discovery document says.
+    oidc_jwks_url: str | None = None
+    # The `iss` of HS256 tokens.
+    auth_issuer: str = "client-health"
+    # The `aud` that every token must carry.
+    auth_audience: str = "client-health"
+    # The claim that holds the role.
+    auth_role_claim: str = "role"
+
+    # Clients that one transaction of a recalculation scores.
+    recalculation_batch_size: int = Field(default=2000, ge=1, le=10_000)
+    # Milliseconds between two batches, so that a recalculation never crowds out the readers.
+    recalculation_pause_ms: int = Field(default=100, ge=0, le=60_000)
+    # Seconds for which a worker owns a run without a sign of life.
+    run_lease_seconds: int = Field(default=15, ge=2, le=3600)
+
+    # Bytes of the largest GraphQL request that is read.
+    max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
+    # Least severe log lines that are written: debug, info, warning or error.
+    log_level: str = "info"
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_log_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("LOG_LEVEL must be debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("auth_secret")
+    @classmethod
+    def _long_secret(cls, value: str | None) -> str | None:
+        if value is not None and len(value.encode()) < 32:
+            raise ValueError("AUTH_SECRET must have at least 32 bytes")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_sign(self) -> "Settings":
+        if self.auth_secret and self.oidc_issuer:
+            raise ValueError("set AUTH_SECRET or OIDC_ISSUER, not both")
+        return self
+
+
+@cache
+def get_settings() -> Settings:
+    """Return the settings of this process.
+
+    Raises pydantic.ValidationError, which names the variable, when one of them is out of range.
+    """
+    return Settings()

@@ -1,0 +1,11 @@
+"""Imports every table, so that `metadata` is complete wherever the whole schema matters."""
+
+from sqlmodel import SQLModel
+
+import app.audit.models
+import app.clients.models
+import app.health.models
+import app.runs.models
+import app.usage.models  # noqa: F401
+
+metadata = SQLModel.metadata
