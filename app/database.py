@@ -1,14 +1,16 @@
 """The database engine, and the two ways to use it: reading and changing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 
 import orjson
-from sqlalchemy import Enum, make_url
+from sqlalchemy import Enum, Row, TextClause, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlmodel import SQLModel
+
+from app.jobs import Job
 
 # The convention is set before the first table is declared: every constraint has a name that migrations can rely on.
 SQLModel.metadata.naming_convention = {
@@ -21,6 +23,13 @@ SQLModel.metadata.naming_convention = {
 
 # A connection on which every statement is its own transaction and none of them writes.
 ReadConnection = NewType("ReadConnection", AsyncConnection)
+
+
+async def fetch(
+    connection: AsyncSession | AsyncConnection, statement: TextClause, **values: object
+) -> Sequence[Row[Any]]:
+    """Return every row of the statement."""
+    return (await connection.execute(statement, values)).all()
 
 
 def enum_column(enum: type[StrEnum], name: str) -> Enum:
@@ -43,7 +52,15 @@ def async_url(url: str) -> str:
 class Database:
     """One engine of one event loop, with a session for changes and a connection for reads."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        statement_timeout_seconds: int | None = None,
+        send_jobs: Callable[[list[Job]], None] | None = None,
+    ) -> None:
+        self._send_jobs = send_jobs
         server_settings = {"application_name": "client-health", "jit": "off", "timezone": "UTC"}
         if statement_timeout_seconds is not None:
             server_settings["statement_timeout"] = f"{statement_timeout_seconds}s"
@@ -66,9 +83,16 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """Yield a session in one transaction: committed at the end of the block, rolled back on an error."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        """Yield a session in one transaction: committed at the end of the block, rolled back on an error.
+
+        The jobs enqueued in the block are sent after the commit.
+        """
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            async with session.begin():
+                yield session
+            jobs = session.info.pop("jobs", [])
+        if jobs and self._send_jobs:
+            self._send_jobs(jobs)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,207 @@
+"""The commands that an operator types."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+
+from app import commands, supervisor
+from app.auth.tokens import Role, issue_token, parse_lifetime
+from app.database import Database
+from app.embedded import embedded_secret, embedded_servers
+from app.errors import ExpectedError, InvalidInput
+from app.graphql.schema import schema as api
+from app.logs import configure_logging
+from app.main import create_app
+from app.migrate import upgrade
+from app.settings import Settings, get_settings
+
+cli = typer.Typer(
+    help="Client health scores, usage, peer benchmarks and alerts over GraphQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True)
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where the private servers keep their data, when DATABASE_URL is not set.")
+]
+
+
+@contextmanager
+def service_settings(data_dir: Path | None) -> Iterator[Settings]:
+    """Yield settings with both servers: those of the environment, or private ones that run at least as long."""
+    settings = get_settings()
+    if settings.database_url is not None and settings.redis_url is not None:
+        yield settings
+        return
+    with embedded_servers(data_dir or settings.data_dir, say=console.print) as servers:
+        found = {"database_url": servers.database_url, "redis_url": servers.redis_url}
+        yield settings.model_copy(update={name: url for name, url in found.items() if getattr(settings, name) is None})
+
+
+@contextmanager
+def migrated_settings(data_dir: Path | None) -> Iterator[Settings]:
+    """Yield settings like `service_settings`; private servers are brought to the latest tables first."""
+    with service_settings(data_dir) as settings:
+        if get_settings().database_url is None and settings.database_url is not None:
+            upgrade(settings.database_url)
+        yield settings
+
+
+def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, int]]) -> int:
+    """Run `work` on an open database and return its exit code."""
+
+    async def run() -> int:
+        if settings.database_url is None:
+            raise InvalidInput("DATABASE_URL", "DATABASE_URL is not set.")
+        database = Database(settings.database_url, pool_size=4)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+@cli.command()
+def up(
+    port: Annotated[int, typer.Option(help="The port of the web server.", min=1, max=65535)] = 8000,
+    data_dir: DataDir = None,
+    demo: Annotated[bool, typer.Option(help="Load the demo portfolio if there is no client yet.")] = True,
+) -> None:
+    """Run the whole service on this machine, with private servers where none are configured."""
+    supervisor.up(port, data_dir, demo=demo)
+
+
+@cli.command()
+def web(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8000,
+) -> None:
+    """Serve the GraphQL API; needs DATABASE_URL, REDIS_URL and a way to check tokens."""
+    settings = get_settings()
+    configure_logging(settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+    )
+
+
+@cli.command()
+def worker(
+    threads: Annotated[int, typer.Option(help="How many runs are carried out at the same time.", min=1, max=64)] = 4,
+) -> None:
+    """Carry out runs; needs DATABASE_URL and REDIS_URL."""
+    command = ["-m", "dramatiq", "workers.actors", "--processes", "1", "--threads", str(threads)]
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the arguments are composed right here.
+
+
+@cli.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the latest tables; safe to run from several machines at once."""
+    with service_settings(data_dir) as settings:
+        if settings.database_url is not None:
+            upgrade(settings.database_url)
+
+
+@cli.command(name="import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A folder, or a .zip of one, with CSV or JSON Lines files.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Import files; exits with 3 when rows were rejected and 2 when a file could not be read."""
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(with_database(settings, lambda database: commands.import_files(database, path, console)))
+
+
+@cli.command()
+def recalculate(
+    client: Annotated[str | None, typer.Option(help="One client by its external id; without it all of them.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="The scoring day, as in 2026-01-31; without it today, as of now.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Calculate health scores here and now; exits with 3 when single clients failed."""
+    day = None if as_of is None else day_of(as_of)
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(
+            with_database(settings, lambda database: commands.recalculate(database, settings, client, day, console))
+        )
+
+
+@cli.command()
+def token(
+    role: Annotated[Role, typer.Option(help="What the token allows.")],
+    subject: Annotated[str, typer.Option(help="Who the token is for; it appears in the audit trail.")],
+    expires: Annotated[str, typer.Option(help="How long the token is valid: 90s, 15m, 12h or 30d.")] = "12h",
+    data_dir: DataDir = None,
+) -> None:
+    """Print a bearer token, signed with AUTH_SECRET or the secret of the private servers."""
+    settings = get_settings()
+    if settings.oidc_issuer is not None:
+        raise InvalidInput("OIDC_ISSUER", "Tokens come from the OIDC issuer; this command is for AUTH_SECRET.")
+    try:
+        lifetime = parse_lifetime(expires)
+        issued = issue_token(
+            settings.auth_secret or embedded_secret(data_dir or settings.data_dir),
+            subject=subject,
+            role=role,
+            lifetime=lifetime,
+            now=datetime.now(UTC),
+            issuer=settings.auth_issuer,
+            audience=settings.auth_audience,
+            role_claim=settings.auth_role_claim,
+        )
+    except ValueError as error:
+        raise InvalidInput("token", str(error)) from error
+    typer.echo(issued)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the schema of the API."""
+    typer.echo(api.as_str())
+
+
+def day_of(text: str) -> date:
+    """Return the day that ISO text names. Raises InvalidInput."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput("as_of", f"{text!r} is not a date; write it as in 2026-01-31.") from error
+
+
+def main() -> None:
+    """Run the command line; what the person can mend is one sentence on standard error and exit status 2."""
+    try:
+        cli()
+    except ExpectedError as error:
+        sys.exit(_refuse(error.message))
+    except ValidationError as error:
+        sys.exit(_refuse("; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())))
+
+
+def _refuse(message: str) -> int:
+    console.print(f"client-health: {message}", style="red", markup=False, highlight=False)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Every SQL statement about clients: the portfolio's pages and counts, and single clients."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import TextClause, text
+
+from app.clients.models import LIGHT_KEY, LISTED, SORT_KEYS
+
+COLUMNS = (
+    "id, external_id, name, name_key, size, industry, status, engagement_model, owner, customer_since, renewal_date, "
+    "annual_value, alerts_enabled, alerts_snoozed_until, last_activity_at, scored_day, calculated_at, policy_version, "
+    "score, coverage, light, trend, trend_delta, risk, login_score, case_score, campaign_score, feature_score, "
+    "ticket_score, tickets_tracked"
+)
+
+# The four values that the light's key takes; the empty one stands for clients without an overall score.
+LIGHT_KEYS = ("GREEN", "AMBER", "RED", "")
+
+BY_IDS = text(f"SELECT {COLUMNS} FROM clients WHERE id = ANY(CAST(:ids AS bigint[]))")
+
+BY_EXTERNAL_ID = text("SELECT id FROM clients WHERE external_id = :external_id")
+
+LOCK = text(
+    "SELECT id, name, status, alerts_enabled, alerts_snoozed_until FROM clients WHERE id = :id FOR NO KEY UPDATE"
+)
+
+SET_ALERTS = text("UPDATE clients SET alerts_enabled = :enabled WHERE id = :id")
+
+# What each filter demands of a row. Those in CELL_CONDITIONS can be answered from the counts as well.
+CELL_CONDITIONS = {
+    "lights": "light = ANY(CAST(:lights AS text[]))",
+    "risks": "risk = ANY(CAST(:risks AS text[]))",
+    "trends": "trend = ANY(CAST(:trends AS text[]))",
+    "sizes": "size = ANY(CAST(:sizes AS text[]))",
+    "industries": "industry = ANY(CAST(:industries AS text[]))",
+    "engagement_model": "engagement_model = :engagement_model",
+    "alerts_enabled": "alerts_enabled = :alerts_enabled",
+}
+ROW_CONDITIONS = CELL_CONDITIONS | {
+    "owner": "owner = :owner",
+    "search": "strpos(name_key, :search) > 0",
+    "renewal_before": "renewal_date < :renewal_before",
+}
+
+
+def _where(conditions: Mapping[str, str], names: Sequence[str]) -> str:
+    return "".join(f" AND {conditions[name]}" for name in names)
+
+
+def page(order: str, filters: Sequence[str], light_keys: Sequence[str], *, after: bool) -> TextClause:
+    """Return the statement for one page of the portfolio in the order `order` of ORDERS.
+
+    Each light is a branch of its own that walks one index from the cursor on, and the branches are merged, so that a
+    page costs the same wherever it lies and whichever lights are asked for.
+    """
+    key, descending = ORDERS[order]
+    if key is None:
+        direction, comparison = ("DESC", "<") if descending else ("ASC", ">")
+        columns, ordering = f"{COLUMNS}, NULL AS key", f"name_key {direction}, id"
+        cursor = f" AND name_key {comparison}= :name_key AND (name_key {comparison} :name_key OR id > :id)"
+    else:
+        columns, ordering = f"{COLUMNS}, {key} AS key", "key, name_key, id"
+        cursor = f" AND ({key}, name_key, id) > (:key, :name_key, :id)"
+    where = f"{LISTED}{_where(ROW_CONDITIONS, filters)}{cursor if after else ''}"
+    branches = " UNION ALL ".join(
+        f"(SELECT {columns} FROM clients WHERE {LIGHT_KEY} = '{light}' AND {where} ORDER BY {ordering} LIMIT :limit)"
+        for light in light_keys
+    )
+    return text(f"SELECT * FROM ({branches}) AS listed ORDER BY {ordering} LIMIT :limit")
+
+
+# The portfolio's orders: the sort key, null for the name itself, and whether it descends.
+ORDERS: dict[str, tuple[str | None, bool]] = {name: (key, name.endswith("_desc")) for name, key in SORT_KEYS.items()}
+ORDERS |= {"name_asc": (None, False), "name_desc": (None, True)}
+
+
+def counts(filters: Sequence[str]) -> TextClause:
+    """Return the statement that counts the lights among the clients that match the filters.
+
+    Where the filters allow, it adds up the counts that a trigger keeps instead of visiting the clients.
+    """
+    if set(filters) <= CELL_CONDITIONS.keys():
+        where = _where(CELL_CONDITIONS, filters)
+        return text(
+            f"SELECT light, sum(clients)::integer AS clients FROM portfolio_counts WHERE true{where} GROUP BY 1"
+        )
+    where = _where(ROW_CONDITIONS, filters)
+    return text(
+        f"SELECT {LIGHT_KEY} AS light, count(*)::integer AS clients FROM clients WHERE {LISTED}{where} GROUP BY 1"
+    )
+
+
+CALCULATED_AT = text(
+    "SELECT max(finished_at) AS at FROM runs WHERE status = 'SUCCEEDED' "
+    "AND kind IN ('RECALCULATE_ONE', 'RECALCULATE_ALL')"
+)

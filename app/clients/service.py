@@ -1,0 +1,192 @@
+"""Clients: the portfolio and its summary, single clients, and their alert settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.audit import service as audit
+from app.audit.models import AuditAction
+from app.clients import queries
+from app.clients.models import ClientSize, EngagementModel, Industry
+from app.clients.rules import name_key
+from app.database import fetch
+from app.errors import InvalidInput, NotFound
+from app.health.rules import HealthTrend, RiskLevel, TrafficLight
+
+
+class SortField(StrEnum):
+    """What the portfolio is ordered by."""
+
+    SCORE = "SCORE"
+    NAME = "NAME"
+    TREND = "TREND"
+    LAST_ACTIVITY = "LAST_ACTIVITY"
+    RENEWAL_DATE = "RENEWAL_DATE"
+
+
+_ORDER_NAMES = {
+    SortField.SCORE: "score",
+    SortField.NAME: "name",
+    SortField.TREND: "trend",
+    SortField.LAST_ACTIVITY: "activity",
+    SortField.RENEWAL_DATE: "renewal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a client must match; None is no condition, and an empty list matches nothing."""
+
+    lights: Sequence[TrafficLight] | None = None
+    risks: Sequence[RiskLevel] | None = None
+    trends: Sequence[HealthTrend] | None = None
+    sizes: Sequence[ClientSize] | None = None
+    industries: Sequence[Industry] | None = None
+    engagement_model: EngagementModel | None = None
+    alerts_enabled: bool | None = None
+    owner: str | None = None
+    search: str | None = None
+    renewal_before: date | None = None
+
+    def conditions(self) -> dict[str, Any]:
+        """Return the conditions that are set, as the parameters of the statements."""
+        found = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        for name in ("owner", "search"):
+            if "\0" in found.get(name, ""):
+                raise InvalidInput(name, f"{name} must not contain the NUL character.")
+        if "search" in found:
+            found["search"] = name_key(found["search"])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of the portfolio; clients without the value come last in both directions."""
+
+    field: SortField = SortField.SCORE
+    descending: bool = True
+
+    @property
+    def name(self) -> str:
+        """The order's name in the statements and in cursors."""
+        return f"{_ORDER_NAMES[self.field]}_{'desc' if self.descending else 'asc'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page begins: after the client with these sort values."""
+
+    key: int | None
+    name_key: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many clients have each light, and none of them."""
+
+    green: int
+    amber: int
+    red: int
+    unscored: int
+
+    @property
+    def total(self) -> int:
+        """All clients that were counted."""
+        return self.green + self.amber + self.red + self.unscored
+
+
+_MICROSECOND = timedelta(microseconds=1)
+# The sort key of a client without activity is 3,000,000 days; no key is larger.
+_MAX_SPAN = timedelta(days=3_000_001) // _MICROSECOND
+
+
+def position_of(row: Row[Any]) -> Position:
+    """Return the position of a row of `page`; time spans become whole microseconds."""
+    key = row.key // _MICROSECOND if isinstance(row.key, timedelta) else row.key
+    return Position(key, row.name_key, row.id)
+
+
+def is_position(order: Order, position: Position) -> bool:
+    """Return whether a position, which a caller may have made up, can stand in the order."""
+    if "\0" in position.name_key or not 0 < position.id < 2**63:
+        return False
+    if order.field is SortField.NAME:
+        return position.key is None
+    limit = _MAX_SPAN if order.field is SortField.LAST_ACTIVITY else 2**31
+    return position.key is not None and -limit < position.key < limit
+
+
+async def page(
+    connection: AsyncConnection, wanted: Filter, order: Order, first: int, after: Position | None
+) -> Sequence[Row[Any]]:
+    """Return up to `first` + 1 clients behind `after`; the one too many says that there are more."""
+    conditions = wanted.conditions()
+    lights = conditions.pop("lights", None)
+    light_keys = queries.LIGHT_KEYS if lights is None else [key for key in queries.LIGHT_KEYS if key in lights]
+    if not light_keys:
+        return []
+    statement = queries.page(order.name, list(conditions), light_keys, after=after is not None)
+    values = conditions | {"limit": first + 1}
+    if after is not None:
+        values |= {"name_key": after.name_key, "id": after.id}
+        if order.field is SortField.LAST_ACTIVITY:
+            values["key"] = (after.key or 0) * _MICROSECOND
+        elif order.field is not SortField.NAME:
+            values["key"] = after.key
+    return await fetch(connection, statement, **values)
+
+
+async def summary(connection: AsyncConnection, wanted: Filter) -> Summary:
+    """Count the lights among the clients that match all of the filter."""
+    conditions = wanted.conditions()
+    found = {row.light: row.clients for row in await fetch(connection, queries.counts(list(conditions)), **conditions)}
+    return Summary(found.get("GREEN", 0), found.get("AMBER", 0), found.get("RED", 0), found.get("", 0))
+
+
+async def calculated_at(connection: AsyncConnection) -> datetime | None:
+    """Return when the latest completed calculation ended; None before the first."""
+    at: datetime | None = (await fetch(connection, queries.CALCULATED_AT))[0].at
+    return at
+
+
+async def by_ids(connection: AsyncConnection | AsyncSession, ids: Sequence[int]) -> Mapping[int, Row[Any]]:
+    """Return the clients that exist, listed or not, by id."""
+    return {row.id: row for row in await fetch(connection, queries.BY_IDS, ids=list(ids))}
+
+
+async def id_of(connection: AsyncConnection | AsyncSession, external_id: str) -> int:
+    """Return the id of the client that the source system knows by `external_id`. Raises NotFound."""
+    found = await fetch(connection, queries.BY_EXTERNAL_ID, external_id=external_id)
+    if not found:
+        raise NotFound(f"There is no client with the external id {external_id!r}.")
+    return int(found[0].id)
+
+
+async def set_alerts(
+    session: AsyncSession, client_id: int, *, enabled: bool, actor: str, now: datetime, request_id: str | None
+) -> Row[Any]:
+    """Switch a client's alerts on or off and return the client. Raises NotFound.
+
+    Switching to what is already set changes nothing and leaves no trace.
+    """
+    found = await fetch(session, queries.LOCK, id=client_id)
+    if not found:
+        raise NotFound("There is no client with this id.")
+    if found[0].alerts_enabled != enabled:
+        await session.execute(queries.SET_ALERTS, {"id": client_id, "enabled": enabled})
+        audit.record(
+            session,
+            AuditAction.ALERTS_CHANGED,
+            actor=actor,
+            now=now,
+            request_id=request_id,
+            client_id=client_id,
+            changes={"alerts_enabled": [not enabled, enabled]},
+        )
+    return (await by_ids(session, [client_id]))[client_id]

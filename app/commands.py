@@ -1,0 +1,103 @@
+"""What the long commands do, with their progress bars and reports."""
+
+import asyncio
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.clients import service as clients
+from app.database import Database
+from app.health import requests
+from app.ingest.service import ImportProgress, ImportReport, import_path
+from app.runs import service as runs
+from app.runs.execution import execute
+from app.runs.models import RunStatus
+from app.settings import Settings
+
+COMMAND_LINE = "command line"
+EXIT_FAILED, EXIT_SOME_FAILED = 1, 3
+_WATCH_SECONDS = 0.5
+
+
+async def import_files(database: Database, path: Path, console: Console) -> int:
+    """Import the files of `path` with a bar for each, print the report, and return the exit status."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(progress: ImportProgress) -> None:
+            if progress.file not in tasks:
+                tasks[progress.file] = bars.add_task(progress.file, total=progress.bytes_total, rows=0, rate=0)
+            task = tasks[progress.file]
+            elapsed = bars.tasks[task].elapsed or 0
+            rate = progress.rows / elapsed if elapsed else 0
+            bars.update(task, completed=progress.bytes_read, rows=progress.rows, rate=rate)
+
+        report = await import_path(database, path, now=datetime.now(UTC), progress=show)
+    _print_report(report, console)
+    return report.exit_code
+
+
+def _print_report(report: ImportReport, console: Console) -> None:
+    table = Table("file", "read", "new", "changed", "unchanged", "rejected")
+    for file in report.files:
+        numbers = (file.read, file.new, file.changed, file.unchanged, file.rejected)
+        table.add_row(file.file, *(f"{number:,}" for number in numbers))
+    console.print(table)
+    for file in report.files:
+        if file.unknown_columns:
+            names = ", ".join(file.unknown_columns)
+            console.print(f"{file.file}: unknown columns, ignored: {names}", markup=False)
+        if file.unreadable is not None:
+            console.print(f"{file.file}: could not be read: {file.unreadable}", style="red", markup=False)
+    if report.ignored:
+        console.print(f"Ignored, because their names are not known: {', '.join(report.ignored)}", markup=False)
+    if report.rejected_path is not None:
+        console.print(f"Rejected rows, with reasons: {report.rejected_path}", markup=False)
+    if report.rejected_problem is not None:
+        console.print(f"The rejected rows could not be written: {report.rejected_problem}", style="red", markup=False)
+
+
+async def recalculate(
+    database: Database, settings: Settings, external_id: str | None, day: date | None, console: Console
+) -> int:
+    """Calculate one client's health, or everybody's, with a bar; return the exit status.
+
+    A run of the same kind that a worker is busy with is watched instead of being done twice.
+    """
+    now = datetime.now(UTC)
+    async with database.begin() as session:
+        if external_id is None:
+            run_id = await requests.recalculate_all(session, requested_by=COMMAND_LINE, now=now, day=day)
+        else:
+            client_id = await clients.id_of(session, external_id)
+            run_id = await requests.recalculate_one(session, client_id, requested_by=COMMAND_LINE, now=now, day=day)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as bars:
+        task = bars.add_task("Calculating health", total=None)
+
+        def show(done: int, failed: int, total: int) -> None:
+            bars.update(task, completed=done + failed, total=total)
+
+        while not await execute(database, run_id, settings, show):
+            row = await runs.by_id(database, run_id)
+            if row.finished_at is not None:
+                break
+            show(row.done, row.failed, row.total)
+            await asyncio.sleep(_WATCH_SECONDS)
+    row = await runs.by_id(database, run_id)
+    if row.status == RunStatus.FAILED:
+        console.print(f"The calculation failed: {row.reason}", style="red", markup=False)
+        return EXIT_FAILED
+    console.print(f"{row.done:,} clients calculated, {row.failed:,} failed.")
+    return EXIT_SOME_FAILED if row.failed else 0

@@ -1,0 +1,16 @@
+"""The SQL statements that tell a demo portfolio from a user's own data, and a finished one from an interrupted one."""
+
+from sqlalchemy import text
+
+# One loader at a time. The key only has to differ from other advisory locks of this database.
+LOCK = text("SELECT pg_advisory_xact_lock(7366204815)")
+
+# More clients than the demo has are somebody's own: no more than one too many need to be read.
+CLIENTS = text("SELECT external_id, name, customer_since FROM clients ORDER BY external_id LIMIT :most")
+
+SCORED_DAYS = text("SELECT DISTINCT day FROM health_scores WHERE day BETWEEN :first AND :last")
+
+# The history is scored right after the import, before the server gets round to it by itself.
+ANALYZE = text(
+    "ANALYZE clients, members, logins, cases, campaigns, campaign_responses, features, client_features, tickets"
+)

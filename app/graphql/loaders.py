@@ -1,0 +1,115 @@
+"""Batched loading: whatever a list of clients or runs is asked for costs one statement, not one an item."""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+from strawberry.dataloader import DataLoader
+
+from app.clients import service as clients
+from app.database import Database, fetch
+from app.health import queries as health
+from app.health.rules import Counts
+from app.runs import queries as runs
+from app.usage import service as usage
+from app.usage.rules import MetricPoint, MetricType
+
+Value = TypeVar("Value")
+ERRORS_OF_RUN = 100
+
+
+class Loaders:
+    """The loaders of one request; those with arguments exist once for each set of arguments."""
+
+    def __init__(self, database: Database, now: datetime) -> None:
+        self._database = database
+        self._today = now.date()
+        self._loaders: dict[Hashable, DataLoader[int, Any]] = {}
+
+    def _loader(
+        self,
+        key: Hashable,
+        load: Callable[[AsyncConnection, list[int]], Awaitable[Mapping[int, Value]]],
+        missing: Value,
+    ) -> DataLoader[int, Value]:
+        """Return the loader for `key`, made at first use; `missing` stands for what is not found."""
+
+        async def load_batch(ids: list[int]) -> Sequence[Value]:
+            async with self._database.read() as connection:
+                found = await load(connection, ids)
+            return [found.get(id_, missing) for id_ in ids]
+
+        if key not in self._loaders:
+            self._loaders[key] = DataLoader(load_fn=load_batch)
+        return self._loaders[key]
+
+    async def client(self, client_id: int) -> Row[Any] | None:
+        """Return a client's row; None when it does not exist."""
+        loader: DataLoader[int, Row[Any] | None] = self._loader("client", clients.by_ids, None)
+        return await loader.load(client_id)
+
+    async def counts(self, client_id: int) -> Counts:
+        """Return what the client's current score was computed from."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, Counts]:
+            found = await fetch(connection, health.INPUTS, ids=ids)
+            return {row.client_id: Counts(*row[1:]) for row in found}
+
+        return await self._loader("counts", load, Counts()).load(client_id)
+
+    async def health_history(self, client_id: int, days: int) -> list[Row[Any]]:
+        """Return the client's scores of the `days` that end with its scoring day, oldest first."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, list[Row[Any]]]:
+            found: dict[int, list[Row[Any]]] = {}
+            for row in await fetch(connection, health.HISTORY, ids=ids, days=days, today=self._today):
+                found.setdefault(row.client_id, []).append(row)
+            return found
+
+        return await self._loader(("history", days), load, list[Row[Any]]()).load(client_id)
+
+    async def usage(self, client_id: int, days: int) -> usage.Usage:
+        """Return the client's usage over the `days` that end with its scoring day."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, usage.Usage]:
+            return await usage.usage(connection, ids, days, self._today)
+
+        return await self._loader(("usage", days), load, usage.Usage([], 0, None)).load(client_id)
+
+    async def features(self, client_id: int) -> list[Row[Any]]:
+        """Return the client's features with their use, by category and name."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, list[Row[Any]]]:
+            return await usage.features(connection, ids, self._today)
+
+        return await self._loader("features", load, list[Row[Any]]()).load(client_id)
+
+    async def metric_history(self, client_id: int, metric: MetricType, days: int) -> list[MetricPoint]:
+        """Return the recorded days of one metric, oldest first."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, list[MetricPoint]]:
+            return await usage.metric_history(connection, ids, metric, days, self._today)
+
+        return await self._loader(("metric", metric, days), load, list[MetricPoint]()).load(client_id)
+
+    async def run(self, run_id: int) -> Row[Any] | None:
+        """Return a run's row; None when it does not exist."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, Row[Any]]:
+            return {row.id: row for row in await fetch(connection, runs.BY_IDS, ids=ids)}
+
+        loader: DataLoader[int, Row[Any] | None] = self._loader("run", load, None)
+        return await loader.load(run_id)
+
+    async def run_errors(self, run_id: int) -> list[Row[Any]]:
+        """Return the first errors of a run, by client."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, list[Row[Any]]]:
+            found: dict[int, list[Row[Any]]] = {}
+            for row in await fetch(connection, runs.ERRORS, ids=ids, limit=ERRORS_OF_RUN):
+                found.setdefault(row.run_id, []).append(row)
+            return found
+
+        return await self._loader("run_errors", load, list[Row[Any]]()).load(run_id)

@@ -1,0 +1,51 @@
+"""The schema: every capability's queries and mutations, and any object by its id."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from app.errors import InvalidInput
+from app.graphql import limits
+from app.graphql.benchmarks import BenchmarkQuery
+from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_key
+from app.graphql.context import Info, require
+from app.graphql.errors import TYPED_ERRORS
+from app.graphql.http import Schema
+from app.graphql.pagination import Node, split_id
+from app.graphql.runs import Run, RunMutation, RunQuery, run_by_key
+
+
+@strawberry.type(description="What can be asked.")
+class Query(ClientQuery, BenchmarkQuery, RunQuery):
+    """All queries."""
+
+    @strawberry.field(description="Any object by its id, for a front end that holds one.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The object's id.")]
+    ) -> Node | None:
+        """Return the object; the error NOT_FOUND says that there is none."""
+        require(info)
+        type_name, key = split_id("id", id)
+        match type_name:
+            case "Client":
+                return await client_by_key(info.context, key)
+            case "Run":
+                return await run_by_key(info.context, key)
+            case _:
+                raise InvalidInput("id", "id is not an id that this API has given out.")
+
+
+@strawberry.type(description="What can be changed.")
+class Mutation(ClientMutation, RunMutation):
+    """All mutations."""
+
+
+schema = Schema(
+    query=Query,
+    mutation=Mutation,
+    types=[Client, Run],
+    extensions=[limits.DocumentLimits],
+    exception_handlers=TYPED_ERRORS,
+    config=StrawberryConfig(relay_max_results=100),
+)

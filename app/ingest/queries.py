@@ -1,0 +1,155 @@
+"""Every SQL statement of the import: staging a chunk by COPY, and one set-based upsert for each kind of file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.ingest.formats import FileKind
+from app.ingest.targets import PARENTS, TARGETS, Target
+
+# One chunk is stored at a time, whoever imports: two imports of the same rows neither deadlock nor overtake each other.
+IMPORT_LOCK = 4_817_263_002
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the rows of one upsert; `rejected` holds line numbers and reasons."""
+
+    new: int
+    changed: int
+    unchanged: int
+    rejected: Sequence[tuple[int, str]]
+
+
+async def begin_chunk(session: AsyncSession) -> None:
+    """Wait for other imports, and settle how the chunk is joined."""
+    # A chunk is few rows beside the stored ones, so every join goes row by row through a key. The planner, which
+    # knows nothing of a table made a moment ago, would now and then read all logins instead.
+    await session.execute(
+        text(
+            "SELECT pg_advisory_xact_lock(:lock),"
+            " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+        ),
+        {"lock": IMPORT_LOCK},
+    )
+
+
+async def driver_connection(session: AsyncSession) -> Any:
+    """Return the asyncpg connection below the session, for COPY; the session must have begun its transaction."""
+    return (await (await session.connection()).get_raw_connection()).driver_connection
+
+
+async def stage(driver: Any, kind: FileKind, rows: Sequence[tuple[object, ...]]) -> None:
+    """Copy `rows` (line, round, and the kind's columns) into a table of this transaction only."""
+    columns = ", ".join(f"{column.name} {column.sql_type}" for column in kind.columns)
+    # The table is made anew for each chunk, which also makes the server plan the upsert for the tables as they are now.
+    await driver.execute(f"CREATE TEMPORARY TABLE staged (line bigint, round integer, {columns}) ON COMMIT DROP")
+    await driver.copy_records_to_table(
+        "staged", records=rows, columns=["line", "round", *(column.name for column in kind.columns)]
+    )
+
+
+async def settle_clients(driver: Any, now: datetime) -> None:
+    """Give staged clients their status where only `churned_at` tells it, and lock what their upsert will change."""
+    await driver.execute("UPDATE staged SET status = 'CHURNED' WHERE status IS NULL AND churned_at <= $1", now)
+    await driver.execute(
+        "SELECT FROM clients WHERE external_id IN (SELECT external_id FROM staged) ORDER BY id FOR NO KEY UPDATE"
+    )
+    # A trigger counts new and changed clients one after the other, so the counts are locked as a whole, and only
+    # after the clients: a recalculation at the same time takes both in the same order.
+    await driver.execute("LOCK TABLE portfolio_counts IN SHARE ROW EXCLUSIVE MODE")
+
+
+async def create_members(driver: Any) -> None:
+    """Create the members that only the staged logins tell of, and correct those known by later logins only."""
+    await driver.execute(
+        """
+        WITH seen AS (
+            SELECT client.id AS client_id, s.member AS external_id, min(s.at) AS first_at
+            FROM staged s JOIN clients client ON client.external_id = s.client
+            GROUP BY 1, 2
+        ), affected AS MATERIALIZED (
+            SELECT seen.*, m.id
+            FROM seen LEFT JOIN members m ON m.client_id = seen.client_id AND m.external_id = seen.external_id
+            WHERE m.id IS NULL OR (m.created_at_inferred AND seen.first_at < m.created_at)
+        ), created AS (
+            INSERT INTO members (client_id, external_id, created_at, created_at_inferred)
+            SELECT client_id, external_id, first_at, true FROM affected WHERE id IS NULL
+            ORDER BY client_id, external_id
+        )
+        UPDATE members m SET created_at = affected.first_at FROM affected WHERE m.id = affected.id
+        """
+    )
+
+
+async def upsert(driver: Any, kind: FileKind, round_: int) -> Outcome:
+    """Store the staged rows of one round, in which no key occurs twice, and tell what became of them."""
+    row = await driver.fetchrow(_upsert_statement(kind.name), round_)
+    rejected = list(zip(row["lines"] or (), row["reasons"] or (), strict=True))
+    return Outcome(row["new"], row["changed"], row["unchanged"], rejected)
+
+
+@cache
+def _upsert_statement(name: str) -> str:
+    """Compose the upsert of one kind of file.
+
+    Rows that change nothing are neither written nor locked, and a row that is refused touches nothing.
+    """
+    target = TARGETS[name]
+    on_key = " AND ".join(f"t.{column} = {staged}" for column, staged in target.key.items())
+    new_values = {
+        **target.key,
+        **{column: f"coalesce(s.{column}, {default})" for column, default in target.defaults.items()},
+        **{column: new for column, (new, _) in target.derived.items()},
+    }
+    stored_values = {
+        **{column: f"coalesce(s.{column}, t.{column})" for column in target.defaults},
+        **{column: stored for column, (_, stored) in target.derived.items()},
+    }
+    is_new = f"t.{next(iter(target.key))} IS NULL"
+    differs = " OR ".join(f"t.{column} IS DISTINCT FROM {value}" for column, value in stored_values.items())
+    changes = ", ".join(f"{column} = {value}" for column, value in stored_values.items())
+    updated = f"""
+        , updated AS (
+            UPDATE {target.table} t SET {changes}
+            FROM judged s
+            WHERE s.reason IS NULL AND NOT s.is_new AND s.differs AND {on_key}
+        )"""
+    return f"""
+        WITH resolved AS (
+            SELECT s.*{"".join(f", {parent}.id AS {parent}_id" for parent in target.parents)}
+            FROM staged s {" ".join(_join(parent) for parent in target.parents)}
+            WHERE s.round = $1
+        ), judged AS MATERIALIZED (
+            SELECT s.*, {is_new} AS is_new, {differs or "false"} AS differs, {_reason(target)} AS reason
+            FROM resolved s LEFT JOIN {target.table} t ON {on_key}
+        ), inserted AS (
+            INSERT INTO {target.table} ({", ".join(new_values)})
+            SELECT {", ".join(new_values.values())} FROM judged s WHERE s.reason IS NULL AND s.is_new
+            ORDER BY {", ".join(target.key.values())}
+        ){updated if stored_values else ""}
+        SELECT count(*) FILTER (WHERE reason IS NULL AND is_new) AS new,
+            count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND differs) AS changed,
+            count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND NOT differs) AS unchanged,
+            array_agg(line ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS lines,
+            array_agg(reason ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS reasons
+        FROM judged
+        """
+
+
+def _join(parent: str) -> str:
+    table, condition = PARENTS[parent]
+    return f"LEFT JOIN {table} {parent} ON {condition}"
+
+
+def _reason(target: Target) -> str:
+    unknown = [
+        (f"s.{parent}_id IS NULL", f"'{parent} \"' || s.{parent} || '\" is not known'") for parent in target.parents
+    ]
+    cases = " ".join(f"WHEN {condition} THEN {reason}" for condition, reason in (*unknown, *target.refusals))
+    return f"CASE {cases} END" if cases else "NULL::text"

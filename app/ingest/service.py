@@ -1,0 +1,163 @@
+"""Importing a folder or an archive of files into the database."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from app.database import Database
+from app.ingest import queries
+from app.ingest.formats import FileKind
+from app.ingest.reading import Reader, SourceRow, UnreadableFile
+from app.ingest.rejected import RejectedRows
+from app.ingest.rules import printable
+from app.ingest.sources import open_sources
+
+CHUNK_ROWS = 5_000
+
+EXIT_COMPLETE, EXIT_UNREADABLE, EXIT_REJECTED = 0, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far one file is: rows and unpacked bytes read, and rows rejected, each of this file alone."""
+
+    file: str
+    rows: int
+    bytes_read: int
+    bytes_total: int
+    rejected: int
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What became of one file; `read` is the sum of the other four counts."""
+
+    file: str
+    kind: str
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    # Columns of the file that its kind does not have.
+    unknown_columns: tuple[str, ...] = ()
+    # Why the file, or the rest of it, could not be read.
+    unreadable: str | None = None
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of an import."""
+
+    files: list[FileReport] = field(default_factory=list)
+    # CSV and JSON Lines files whose name is not that of a kind.
+    ignored: tuple[str, ...] = ()
+    # The report of rejected rows; None when no row was rejected, or when it could not be written.
+    rejected_path: Path | None = None
+    # Why that report could not be written, or not completely.
+    rejected_problem: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 when all rows went in, 3 when some were rejected, 2 when a file could not be read."""
+        if any(file.unreadable is not None for file in self.files):
+            return EXIT_UNREADABLE
+        return EXIT_REJECTED if any(file.rejected for file in self.files) else EXIT_COMPLETE
+
+
+async def import_path(
+    database: Database,
+    path: Path,
+    *,
+    now: datetime,
+    progress: Callable[[ImportProgress], None] | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+) -> ImportReport:
+    """Import the files of a folder or a zip archive, each in chunks of `chunk_rows` rows and one transaction.
+
+    What was stored before an interruption stays; importing again completes it. `now` decides whether a client that
+    churns at a given time, and whose status is not given, has churned already.
+
+    Raises InvalidInput when `path` is no folder or archive with at least one file to import.
+    """
+    with open_sources(path) as sources, RejectedRows(path) as rejected:
+        report = ImportReport(ignored=sources.ignored)
+        for source in sources.files:
+            reader = Reader(source)
+            file = FileReport(printable(source.name), source.kind.name)
+            report.files.append(file)
+            _tell(progress, reader, file)
+            try:
+                # A thread that reads ahead was tried and made it slower: it holds the interpreter's lock in turns.
+                for chunk in reader.chunks(chunk_rows):
+                    await _import_chunk(database, source.kind, chunk, report=file, rejected=rejected, now=now)
+                    _tell(progress, reader, file)
+            except UnreadableFile as error:
+                file.unreadable = printable(str(error), 500)
+            file.unknown_columns = tuple(reader.unknown_columns)
+    report.rejected_path = rejected.written
+    report.rejected_problem = rejected.problem
+    return report
+
+
+def _tell(progress: Callable[[ImportProgress], None] | None, reader: Reader, file: FileReport) -> None:
+    if progress is not None:
+        progress(ImportProgress(file.file, file.read, reader.bytes_read, reader.source.size, file.rejected))
+
+
+async def _import_chunk(
+    database: Database,
+    kind: FileKind,
+    chunk: Sequence[SourceRow],
+    *,
+    report: FileReport,
+    rejected: RejectedRows,
+    now: datetime,
+) -> None:
+    """Store one chunk in one transaction, and only then count it and report what was rejected of it."""
+    reasons = {row.line: row.problem for row in chunk if row.problem is not None}
+    usable = [row for row in chunk if row.problem is None]
+    outcomes = await _store(database, kind, usable, now) if usable else ()
+    for outcome in outcomes:
+        report.new += outcome.new
+        report.changed += outcome.changed
+        report.unchanged += outcome.unchanged
+        reasons.update(outcome.rejected)
+    report.read += len(chunk)
+    report.rejected += len(reasons)
+    for row in chunk:
+        if row.line in reasons:
+            rejected.add(report.file, row.line, reasons[row.line], row.content)
+
+
+async def _store(
+    database: Database, kind: FileKind, rows: Sequence[SourceRow], now: datetime
+) -> Sequence[queries.Outcome]:
+    staged, rounds = _in_rounds(kind, rows)
+    async with database.begin() as session:
+        await queries.begin_chunk(session)
+        driver = await queries.driver_connection(session)
+        await queries.stage(driver, kind, staged)
+        if kind.name == "clients":
+            await queries.settle_clients(driver, now)
+        elif kind.name == "logins":
+            await queries.create_members(driver)
+        return [await queries.upsert(driver, kind, round_) for round_ in range(rounds)]
+
+
+def _in_rounds(kind: FileKind, rows: Sequence[SourceRow]) -> tuple[list[tuple[object, ...]], int]:
+    """Return the rows with their line and round, and the number of rounds.
+
+    A key that comes again goes into a later round, so that each round stores a key once and a repeated key means
+    within a chunk what it means across chunks and files: what the later row gives wins, what it leaves out stays.
+    """
+    width = len(kind.key)
+    times: Counter[tuple[object, ...]] = Counter()
+    staged = []
+    for row in rows:
+        key = row.values[:width]
+        staged.append((row.line, times[key], *row.values))
+        times[key] += 1
+    return staged, max(times.values())
