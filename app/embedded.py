@@ -28,6 +28,7 @@ from app.private_servers import (
     Layout,
     can_be_entered,
     make_cluster,
+    make_open_folder,
     settle_orphan,
     start_postgres,
     start_valkey,
@@ -125,11 +126,8 @@ def data_folder(data_dir: Path | None) -> Path:
     folder = (data_dir or Path(__file__).parent.parent / ".data").expanduser().resolve()
     if os.geteuid() == 0 and not can_be_entered(folder):
         folder = SYSTEM_FOLDER / f"{folder.parent.name}-{_short_hash(folder)}"
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            path.chmod(0o755)  # The umask may have closed it to the servers' account.
+        make_open_folder(folder)
     except OSError as error:
         raise EmbeddedServerError(f"{folder} cannot be made ({error.strerror}); choose another data folder") from error
     return folder

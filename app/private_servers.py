@@ -57,6 +57,14 @@ def can_be_entered(path: Path) -> bool:
     return all(place.stat().st_mode & 0o001 for place in (path, *path.parents) if place.exists())
 
 
+def make_open_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that every account may enter whatever the umask says."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+
+
 def unprivileged_account(folder: Path) -> Account | None:
     """Return the account for the servers of a data folder if this process is root, as which PostgreSQL refuses to run.
 
@@ -217,7 +225,7 @@ def _package_folder(package: str, distribution: str, account: Account | None) ->
 
 def _copy_package(folder: Path, copy: Path) -> None:
     """Copy a package and the libraries that its wheel put beside it; the copy appears whole or not at all."""
-    copy.parent.mkdir(parents=True, exist_ok=True)
+    make_open_folder(copy.parent)
     draft = Path(tempfile.mkdtemp(dir=copy.parent, prefix="copy."))
     try:
         for source in (folder, folder.with_name(f"{folder.name}.libs")):

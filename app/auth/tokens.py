@@ -157,9 +157,7 @@ class Verifier:
             raise Unauthenticated("The token is meant for another audience.") from error
         except InvalidSubjectError as error:
             raise Unauthenticated("The token's sub claim must be text.") from error
-        # The signature is checked before the payload is read, so a payload nested too deeply for the JSON
-        # reader comes from the issuer; it is no token all the same.
-        except (jwt.PyJWTError, RecursionError) as error:
+        except jwt.PyJWTError as error:
             raise Unauthenticated("The token cannot be read.") from error
 
     def _role_of(self, claims: dict[str, Any]) -> Role:

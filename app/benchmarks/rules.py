@@ -44,11 +44,10 @@ def mean_days(total: timedelta | None, count: int) -> float | None:
 def rounded(value: float) -> float:
     """Return the value half up to one decimal.
 
-    Interpolating between floats leaves an error in the 15th digit, which must not decide a tie: the value is brought
-    to nine decimals first. Shares of up to 10,000 members cannot come closer to a tie than that without being one.
+    Interpolating between floats leaves an error of a few units in the 16th digit, which must not decide a tie: the
+    value is brought to 14 significant digits first.
     """
-    exact = Decimal(repr(value)).quantize(Decimal("1e-9"), ROUND_HALF_UP)
-    return float(exact.quantize(Decimal("0.1"), ROUND_HALF_UP))
+    return float(Decimal(f"{value:.14g}").quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def percentile_rank(better_than: int, ties: int, peers: int) -> int:

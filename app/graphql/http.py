@@ -205,7 +205,7 @@ def _response(request: Request, result: ExecutionResult) -> Response:
     errors = coded_errors(result.errors, executed=executed, request_id=request_id(request))
     # Errors before the first field, in the variables for example, have no path; any other error left data behind,
     # be it null.
-    if executed and all(error.path is not None for error in result.errors):
+    if all(error.path is not None for error in result.errors):
         return Response(orjson.dumps({"data": result.data, "errors": errors}), media_type=media_type)
     # By the GraphQL-over-HTTP specification plain JSON says 200 to every request that is well formed.
     status = 200 if media_type == JSON else STATUS_OF_CODE.get(errors[0]["extensions"]["code"], 400)

@@ -37,6 +37,8 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
+from app.graphql.pagination import MAX_DAYS, MAX_PAGE
+
 TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
 
 # Tokens and comments that the parser reads before it gives up.
@@ -58,7 +60,7 @@ MAX_NESTING = 100
 
 # Arguments that say how many items a list may have, with the most that the resolvers accept. A larger number is
 # counted as this one: the resolver refuses it with an error that names the argument.
-SIZE_ARGUMENTS = {"first": 100, "last": 100, "days": 366}
+SIZE_ARGUMENTS = {"first": MAX_PAGE, "last": MAX_PAGE, "days": MAX_DAYS}
 
 # Items that a list is taken to have when no argument says how many.
 ASSUMED_SIZE = 20

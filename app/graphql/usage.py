@@ -53,8 +53,12 @@ class ClientFeature:
     category: FeatureCategory = strawberry.field(description="The part of the platform that the feature belongs to.")
     enabled: bool = strawberry.field(description="Whether the client may use the feature.")
     adopted: bool = strawberry.field(description="Whether the feature is enabled and has been used at least once.")
-    first_used_at: datetime | None = strawberry.field(description="When the client first used it, null if never.")
-    last_used_at: datetime | None = strawberry.field(description="When the client last used it, null if never.")
+    first_used_at: datetime | None = strawberry.field(
+        description="When the client first used it, null where that is not known."
+    )
+    last_used_at: datetime | None = strawberry.field(
+        description="When the client last used it, null where that is not known."
+    )
 
 
 @strawberry.type(description="How much of what a client may use it has used.")
@@ -108,7 +112,7 @@ def feature_of(row: Row[Any]) -> ClientFeature:
         name=row.name,
         category=row.category,
         enabled=row.enabled,
-        adopted=row.enabled and row.first_used_at is not None,
+        adopted=row.enabled and row.used,
         first_used_at=row.first_used_at,
         last_used_at=row.last_used_at,
     )
@@ -117,7 +121,7 @@ def feature_of(row: Row[Any]) -> ClientFeature:
 def adoption_of(rows: list[Row[Any]]) -> FeatureAdoption:
     """Return what a client's features come to."""
     enabled = [row for row in rows if row.enabled]
-    used = sum(row.first_used_at is not None for row in enabled)
+    used = sum(row.used for row in enabled)
     return FeatureAdoption(
         enabled_count=len(enabled),
         used_count=used,

@@ -29,17 +29,13 @@ LOCK_CLIENTS = text(
     f"SELECT id FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) AND {SCORED} ORDER BY id FOR NO KEY UPDATE"
 )
 
+# Each member's latest login decides whether it was active in the window, and in the week at its end.
 MEMBERS = text(
-    "SELECT m.client_id, count(*) AS members FROM members AS m "
+    "SELECT m.client_id, count(*) AS members, count(l.last) AS active, "
+    "count(*) FILTER (WHERE l.last >= :week) AS weekly_active FROM members AS m LEFT JOIN ("
+    "SELECT member_id, max(at) AS last FROM logins WHERE client_id = ANY(CAST(:ids AS bigint[])) "
+    "AND at BETWEEN :start AND :as_of GROUP BY member_id) AS l ON l.member_id = m.id "
     f"WHERE m.client_id = ANY(CAST(:ids AS bigint[])) AND {COUNTED_MEMBER} GROUP BY m.client_id"
-)
-
-LOGINS = text(
-    "SELECT l.client_id, count(DISTINCT l.member_id) AS active, "
-    "count(DISTINCT l.member_id) FILTER (WHERE l.at >= :week) AS weekly_active "
-    "FROM logins AS l JOIN members AS m ON m.id = l.member_id "
-    "WHERE l.client_id = ANY(CAST(:ids AS bigint[])) AND l.at BETWEEN :start AND :as_of "
-    f"AND {COUNTED_MEMBER} GROUP BY l.client_id"
 )
 
 CASES = text(

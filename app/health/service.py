@@ -42,7 +42,6 @@ class Counted:
     """The rows of the counting statements by client."""
 
     members: Mapping[int, Row[Any]]
-    logins: Mapping[int, Row[Any]]
     cases: Mapping[int, Row[Any]]
     campaigns: Mapping[int, Row[Any]]
     features: Mapping[int, Row[Any]]
@@ -143,8 +142,7 @@ async def _count(session: AsyncSession, client_ids: Sequence[int], as_of: dateti
     without_recent = [client_id for client_id in ids if client_id not in tickets]
     ever = await fetch(session, queries.TICKETS_EVER, ids=without_recent, as_of=as_of)
     return Counted(
-        members=await by_client(queries.MEMBERS),
-        logins=await by_client(queries.LOGINS, week=window_start(day, WEEK_DAYS)),
+        members=await by_client(queries.MEMBERS, week=window_start(day, WEEK_DAYS)),
         cases=await by_client(queries.CASES),
         campaigns=await by_client(queries.CAMPAIGNS),
         features=await by_client(queries.FEATURES),
@@ -156,14 +154,14 @@ async def _count(session: AsyncSession, client_ids: Sequence[int], as_of: dateti
 
 def _facts(counted: Counted, client_id: int) -> Facts:
     """Return one client's facts; a statement that found nothing for it counted zero."""
-    members, logins, cases = (found.get(client_id) for found in (counted.members, counted.logins, counted.cases))
+    members, cases = counted.members.get(client_id), counted.cases.get(client_id)
     campaigns, features = counted.campaigns.get(client_id), counted.features.get(client_id)
     tickets = counted.tickets.get(client_id)
     completed, assigned = (campaigns.completed, campaigns.assigned) if campaigns else ([], [])
     attestations = [i for i, attestation in enumerate(campaigns.attestation) if attestation] if campaigns else []
     counts = Counts(
         members=members.members if members else 0,
-        active_members=logins.active if logins else 0,
+        active_members=members.active if members else 0,
         cases_closed=cases.closed if cases else 0,
         cases_on_time=cases.on_time if cases else 0,
         campaigns_completed=completed,
@@ -179,7 +177,7 @@ def _facts(counted: Counted, client_id: int) -> Facts:
         counted.activity[client_id].at,
         peers.mean_percent([completed[i] for i in attestations], [assigned[i] for i in attestations]),
         peers.mean_days(cases.time_to_close, cases.timed) if cases else None,
-        peers.percent(logins.weekly_active if logins else 0, counts.members),
+        peers.percent(members.weekly_active, members.members) if members else None,
         peers.percent(counts.features_used, counts.features_enabled),
     )
 

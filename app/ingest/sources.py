@@ -73,7 +73,7 @@ def _archive(path: Path, archive: zipfile.ZipFile) -> Sources:
     entries, folders = [], set()
     for info in sorted(archive.infolist(), key=lambda info: info.filename):
         inner = PurePosixPath(info.filename)
-        if info.is_dir() or inner.parts[0] == "__MACOSX":
+        if info.is_dir() or "__MACOSX" in inner.parts:
             continue
         if _kind(inner.name) is not None:
             folders.add(inner.parent)

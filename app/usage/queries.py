@@ -47,13 +47,13 @@ SESSIONS = text(
 
 # As of the end of the client's scoring day, like the score beside it: a later use is not seen yet.
 FEATURES = text(
-    "SELECT cf.client_id, f.key, f.name, f.category, cf.enabled, seen.first_used_at, "
-    "CASE WHEN cf.last_used_at < c.seen_until THEN cf.last_used_at ELSE seen.first_used_at END AS last_used_at "
+    "SELECT cf.client_id, f.key, f.name, f.category, cf.enabled, "
+    "CASE WHEN cf.first_used_at < c.seen_until THEN cf.first_used_at END AS first_used_at, "
+    "CASE WHEN cf.last_used_at < c.seen_until THEN cf.last_used_at END AS last_used_at, "
+    "coalesce(coalesce(cf.first_used_at, cf.last_used_at) < c.seen_until, false) AS used "
     "FROM (SELECT id, (coalesce(scored_day, :today) + 1)::timestamp AT TIME ZONE 'UTC' AS seen_until FROM clients "
     "WHERE id = ANY(CAST(:ids AS bigint[]))) AS c "
     "JOIN client_features AS cf ON cf.client_id = c.id JOIN features AS f ON f.id = cf.feature_id "
-    "CROSS JOIN LATERAL (SELECT CASE WHEN coalesce(cf.first_used_at, cf.last_used_at) < c.seen_until "
-    "THEN coalesce(cf.first_used_at, cf.last_used_at) END AS first_used_at) AS seen "
     "ORDER BY cf.client_id, position(f.category IN 'CORE ADVANCED INTEGRATION REPORTING'), f.name, f.key"
 )
 

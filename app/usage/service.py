@@ -70,9 +70,7 @@ async def metric_history(
 
 async def next_clients(session: AsyncSession, after: int, size: int, day: date) -> list[int]:
     """Return the next clients whose metrics of `day` are recorded, in id order."""
-    found = await fetch(
-        session, queries.LISTED_FOR_METRICS, after=after, size=size, day=day, end=end_of_day(day)
-    )
+    found = await fetch(session, queries.LISTED_FOR_METRICS, after=after, size=size, day=day, end=end_of_day(day))
     return [row.id for row in found]
 
 

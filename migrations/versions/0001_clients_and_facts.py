@@ -211,7 +211,7 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("first_used_at", UTCDateTime(), nullable=True),
         sa.Column("last_used_at", UTCDateTime(), nullable=True),
-        sa.CheckConstraint("last_used_at >= first_used_at", name="ck_client_features_last_after_first"),
+        sa.CheckConstraint("last_used_at >= first_used_at", name="last_after_first"),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name="fk_client_features_client_id_clients"),
         sa.ForeignKeyConstraint(["feature_id"], ["features.id"], name="fk_client_features_feature_id_features"),
         sa.PrimaryKeyConstraint("client_id", "feature_id", name="pk_client_features"),
@@ -223,7 +223,7 @@ def upgrade() -> None:
         sa.Column("opened_at", UTCDateTime(), nullable=True),
         sa.Column("closed_at", UTCDateTime(), nullable=True),
         sa.Column("sla_due_at", UTCDateTime(), nullable=True),
-        sa.CheckConstraint("closed_at >= opened_at", name="ck_cases_closed_after_opened"),
+        sa.CheckConstraint("closed_at >= opened_at", name="closed_after_opened"),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name="fk_cases_client_id_clients"),
         sa.PrimaryKeyConstraint("client_id", "external_id", name="pk_cases"),
     )
@@ -245,8 +245,8 @@ def upgrade() -> None:
         sa.Column("assigned", sa.Integer(), nullable=False),
         sa.Column("completed", sa.Integer(), nullable=False),
         sa.Column("closed_at", UTCDateTime(), nullable=True),
-        sa.CheckConstraint("assigned >= 0", name="ck_campaigns_assigned_not_negative"),
-        sa.CheckConstraint("completed BETWEEN 0 AND assigned", name="ck_campaigns_completed_within_assigned"),
+        sa.CheckConstraint("assigned >= 0", name="assigned_not_negative"),
+        sa.CheckConstraint("completed BETWEEN 0 AND assigned", name="completed_within_assigned"),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name="fk_campaigns_client_id_clients"),
         sa.PrimaryKeyConstraint("id", name="pk_campaigns"),
     )
@@ -286,7 +286,7 @@ def upgrade() -> None:
         sa.Column("opened_at", UTCDateTime(), nullable=True),
         sa.Column("closed_at", UTCDateTime(), nullable=True),
         sa.Column("priority", sa.Text(), nullable=True),
-        sa.CheckConstraint("closed_at >= opened_at", name="ck_tickets_closed_after_opened"),
+        sa.CheckConstraint("closed_at >= opened_at", name="closed_after_opened"),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name="fk_tickets_client_id_clients"),
         sa.PrimaryKeyConstraint("client_id", "external_id", name="pk_tickets"),
     )

@@ -207,8 +207,6 @@ async def test_without_keys_the_issuer_is_asked_again_after_five_seconds(issuer:
 @pytest.mark.parametrize(
     ("path", "document"),
     [
-        ("/.well-known/openid-configuration", {"issuer": "https://another.example", "jwks_uri": "https://x"}),
-        ("/.well-known/openid-configuration", {"jwks_uri": "https://x"}),
         ("/keys", {"keys": "none"}),
         ("/keys", [1]),
         ("/keys", {"keys": [], "padding": "x" * 1_000_000}),
@@ -220,6 +218,14 @@ async def test_an_answer_that_is_no_key_set_makes_the_keys_unavailable(
     issuer.answer(path, document)
     with pytest.raises(Unavailable):
         await KeySet(issuer.url).find("RS256", "rsa-1")
+
+
+async def test_a_discovery_document_of_another_issuer_is_not_believed(issuer: Issuer) -> None:
+    keys = f"{issuer.url}/keys"
+    for document in ({"issuer": "https://another.example", "jwks_uri": keys}, {"jwks_uri": keys}):
+        issuer.answer("/.well-known/openid-configuration", document)
+        with pytest.raises(Unavailable):
+            await KeySet(issuer.url).find("RS256", "rsa-1")
 
 
 @pytest.mark.parametrize("uri", [None, 7, "file:///etc/passwd"])

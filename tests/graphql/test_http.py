@@ -1,148 +1,29 @@
-"""The HTTP endpoint: who gets in, what malformed requests are told, and in which media type."""
+"""The HTTP endpoint: who gets in, what a result looks like, and in which media type."""
 
-import gzip
-import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Any
 
-import httpx2
-import orjson
 import pytest
-import strawberry
 from graphql import get_introspection_query
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from app.auth.tokens import Role, Viewer, issue_token, verifier_from
-from app.errors import ExpectedError, NotFound
-from app.graphql.errors import TYPED_ERRORS, UnauthenticatedError
-from app.graphql.http import DISCARDED_BYTES, GraphQLEndpoint, Schema, request_id
-from app.graphql.limits import DocumentLimits
+from app.auth.tokens import verifier_from
+from app.graphql.http import GraphQLEndpoint, request_id
 from app.settings import Settings
-
-SECRET = "a secret of the tests that has more than 32 bytes"
-MAX_BYTES = 10_000
-
-
-@dataclass
-class Context:
-    viewer: Viewer | ExpectedError
-
-
-Info = strawberry.Info[Context, None]
-
-# The mutations that were let through, by subject.
-written: list[str] = []
-
-
-@strawberry.type
-class Query:
-    @strawberry.field
-    def who(self, info: Info) -> str:
-        assert isinstance(info.context.viewer, Viewer)
-        return f"{info.context.viewer.subject} {info.context.viewer.role}"
-
-    @strawberry.field
-    def echo(self, text: str | None = None, number: int = 0) -> str:
-        return f"{text} {number}"
-
-    @strawberry.field
-    def missing(self) -> int | None:
-        raise NotFound("There is no such thing.")
-
-    @strawberry.field
-    def broken(self) -> int:
-        raise ZeroDivisionError("inside")
-
-
-@strawberry.type
-class Written:
-    ok: bool
-
-
-@strawberry.type
-class Mutation:
-    @strawberry.mutation
-    def write(self, info: Info) -> Annotated[Written | UnauthenticatedError, strawberry.union("WriteResult")]:
-        if isinstance(info.context.viewer, ExpectedError):
-            raise info.context.viewer
-        written.append(info.context.viewer.subject)
-        return Written(ok=True)
-
-
-@strawberry.type
-class Subscription:
-    @strawberry.subscription
-    async def ticks(self) -> AsyncIterator[int]:
-        yield 1
-
-
-async def make_context(request: Request, viewer: Viewer | ExpectedError) -> Context:
-    if request.headers.get("x-break-the-context"):
-        raise RuntimeError("inside")
-    return Context(viewer)
-
-
-ENDPOINT = GraphQLEndpoint(
-    schema=Schema(Query, Mutation, Subscription, extensions=[DocumentLimits], exception_handlers=TYPED_ERRORS),
-    verifier=verifier_from(Settings(auth_secret=SECRET)),
-    make_context=make_context,
-    max_request_bytes=MAX_BYTES,
+from tests.graphql.endpoint import (
+    ENDPOINT,
+    GRAPHQL_RESPONSE,
+    MAX_BYTES,
+    MUTATION,
+    TOKEN,
+    client,
+    codes,
+    make_context,
+    send,
+    token,
+    written,
 )
-
-
-def token(lifetime: timedelta = timedelta(minutes=5), issued: timedelta = timedelta(0)) -> str:
-    return issue_token(
-        SECRET,
-        subject="ann",
-        role=Role.CLIENT_SUCCESS,
-        lifetime=lifetime,
-        now=datetime.now(UTC) + issued,
-        issuer="client-health",
-        audience="client-health",
-    )
-
-
-TOKEN = token(timedelta(hours=1))
-MUTATION = "mutation { write { __typename ... on Written { ok } ... on Error { code message } } }"
-GRAPHQL_RESPONSE = "application/graphql-response+json"
-
-
-def client(endpoint: GraphQLEndpoint = ENDPOINT) -> httpx2.AsyncClient:
-    app = Starlette(routes=[Route("/graphql", endpoint)])
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://server")
-
-
-async def send(
-    content: Any,
-    *,
-    authorization: str | None = f"Bearer {TOKEN}",
-    content_type: str | None = "application/json",
-    method: str = "POST",
-    **headers: str,
-) -> httpx2.Response:
-    chosen = {name.replace("_", "-"): value for name, value in headers.items()}
-    if authorization is not None:
-        chosen["Authorization"] = authorization
-    if content_type is not None:
-        chosen["Content-Type"] = content_type
-    body = orjson.dumps(content) if isinstance(content, dict) else content
-    async with client() as http:
-        return await http.request(method, "/graphql", content=body, headers=chosen)
-
-
-def codes(response: httpx2.Response) -> list[str]:
-    """Return the codes of an answer that holds errors and no data, each with a sentence."""
-    answer = response.json()
-    assert answer.keys() == {"errors"}
-    assert all(error["message"] for error in answer["errors"])
-    return [error["extensions"]["code"] for error in answer["errors"]]
 
 
 async def test_a_query_with_a_token_is_answered() -> None:
@@ -233,94 +114,6 @@ async def test_keys_that_cannot_be_fetched_are_no_refusal_of_the_token() -> None
     assert (response.status_code, codes(response)) == (503, ["UNAVAILABLE"])
 
 
-MALFORMED: dict[str, bytes] = {
-    "empty": b"",
-    "not JSON": b"{query}",
-    "cut off": b'{"query": "{ who }"',
-    "two documents": b'{"query": "{ who }"}{}',
-    "invalid UTF-8": b'{"query": "{ who \xff }"}',
-    "UTF-16": '{"query": "{ who }"}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"query": "{ who }"}',
-    "compressed": gzip.compress(b'{"query": "{ who }"}'),
-    "lone surrogate": b'{"query": "{ echo(text: \\"\\ud800\\") }"}',
-    "lone surrogate in a variable": b'{"query": "{ who }", "variables": {"a": "\\udc00"}}',
-    "NaN": b'{"query": "{ who }", "variables": {"a": NaN}}',
-    "deep lists": b"[" * 5000,
-    "deep lists, closed": b"[" * 4000 + b"]" * 4000,
-    "deep objects": b'{"query":' * 1000,
-    "list": b"[]",
-    "batch": b'[{"query": "{ who }"}]',
-    "number": b"1",
-    "string": b'"{ who }"',
-    "null": b"null",
-    "true": b"true",
-    "no query": b"{}",
-    "null query": b'{"query": null}',
-    "empty query": b'{"query": ""}',
-    "blank query": b'{"query": " \\n"}',
-    "number as query": b'{"query": 1}',
-    "list as query": b'{"query": ["{ who }"]}',
-    "object as query": b'{"query": {}}',
-    "number as name": b'{"query": "{ who }", "operationName": 1}',
-    "list as name": b'{"query": "{ who }", "operationName": []}',
-    "object as name": b'{"query": "{ who }", "operationName": {}}',
-    "list as variables": b'{"query": "{ who }", "variables": []}',
-    "string as variables": b'{"query": "{ who }", "variables": "{}"}',
-    "number as extensions": b'{"query": "{ who }", "extensions": 1}',
-    "unknown operation": b'{"query": "query A { who }", "operationName": "B"}',
-    "no operation": b'{"query": "fragment F on Query { who }"}',
-    "only a type": b'{"query": "type A { a: Int }"}',
-    "subscription": b'{"query": "subscription { ticks }"}',
-}
-
-
-@pytest.mark.parametrize("accept", ["application/json", GRAPHQL_RESPONSE])
-@pytest.mark.parametrize("name", MALFORMED)
-async def test_a_malformed_body_is_answered_with_400_and_a_sentence(name: str, accept: str) -> None:
-    with capture_logs() as logs:
-        response = await send(MALFORMED[name], Accept=accept)
-    assert (response.status_code, codes(response)) == (400, ["BAD_REQUEST"])
-    assert logs == []
-
-
-WRONG: dict[str, tuple[Any, str]] = {
-    "syntax": ({"query": "{ who"}, "GRAPHQL_PARSE_FAILED"),
-    "control characters": ({"query": "\u0000"}, "GRAPHQL_PARSE_FAILED"),
-    "surrogate escape": ({"query": '{ echo(text: "\\uD800") }'}, "GRAPHQL_PARSE_FAILED"),
-    "only a comment": ({"query": "# nothing"}, "GRAPHQL_PARSE_FAILED"),
-    "deep literal": ({"query": "{ echo(text: " + "[" * 2000 + ") }"}, "GRAPHQL_PARSE_FAILED"),
-    "deep selections": ({"query": "{ a " * 2000}, "GRAPHQL_PARSE_FAILED"),
-    "unknown field": ({"query": "{ unknown }"}, "GRAPHQL_VALIDATION_FAILED"),
-    "duplicate operation": (
-        {"query": "query A { who } query A { who }", "operationName": "A"},
-        "GRAPHQL_VALIDATION_FAILED",
-    ),
-    "two operations without names": ({"query": "{ who } { who }"}, "GRAPHQL_VALIDATION_FAILED"),
-    "literal": ({"query": '{ echo(number: "1") }'}, "INVALID_INPUT"),
-    "variable": ({"query": "query ($n: Int!) { echo(number: $n) }", "variables": {"n": "x"}}, "INVALID_INPUT"),
-    "missing variable": ({"query": "query ($n: Int!) { echo(number: $n) }"}, "INVALID_INPUT"),
-    "too many fields": ({"query": "{" + " who" * 1001 + "}"}, "DOCUMENT_TOO_COMPLEX"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-async def test_a_wrong_document_is_200_in_plain_json_and_400_where_the_media_type_says_so(name: str) -> None:
-    content, code = WRONG[name]
-    with capture_logs() as logs:
-        plain = await send(content)
-        precise = await send(content, Accept=GRAPHQL_RESPONSE)
-    assert (plain.status_code, plain.headers["content-type"]) == (200, "application/json")
-    assert (precise.status_code, precise.headers["content-type"]) == (400, GRAPHQL_RESPONSE)
-    assert set(codes(plain)) == set(codes(precise)) == {code}
-    assert logs == []
-
-
-async def test_numbers_beyond_any_range_are_refused() -> None:
-    for number in (b"1e999", b"123456789012345678901234567890", b"-9223372036854775809", b"2147483648", b"1.5"):
-        body = b'{"query": "query ($n: Int!) { echo(number: $n) }", "variables": {"n": ' + number + b"}}"
-        assert codes(await send(body))[0] in {"INVALID_INPUT", "BAD_REQUEST"}
-
-
 @pytest.mark.parametrize(
     ("accept", "media_type"),
     [
@@ -353,7 +146,7 @@ async def test_without_a_token_the_precise_media_type_says_401_and_how_to_authen
 
 
 @pytest.mark.parametrize("accept", ["application/json", GRAPHQL_RESPONSE])
-async def test_an_error_in_a_field_leaves_the_rest_of_the_data(accept: str) -> None:
+async def test_an_error_in_a_field_leaves_the_rest_of_the_data(accept: str, caplog: pytest.LogCaptureFixture) -> None:
     response = await send({"query": "{ who missing }"}, Accept=accept)
     assert response.status_code == 200
     assert response.json() == {
@@ -367,6 +160,8 @@ async def test_an_error_in_a_field_leaves_the_rest_of_the_data(accept: str) -> N
             }
         ],
     }
+    # Strawberry's own log would list every expected error as a failure.
+    assert caplog.records == []
 
 
 async def test_an_error_in_a_field_that_must_not_be_null_leaves_null() -> None:
@@ -404,49 +199,6 @@ async def test_a_query_in_the_address_is_not_executed() -> None:
     assert (response.status_code, codes(response)) == (405, ["METHOD_NOT_ALLOWED"])
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        None,
-        "",
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "application/graphql",
-        "text/plain; application/json",
-        "application/jsonp",
-    ],
-)
-async def test_any_other_content_type_is_refused(content_type: str | None) -> None:
-    written.clear()
-    response = await send(orjson.dumps({"query": MUTATION}), content_type=content_type)
-    assert (response.status_code, codes(response)) == (415, ["UNSUPPORTED_MEDIA_TYPE"])
-    assert written == []
-
-
-async def test_a_body_may_be_as_long_as_the_limit_and_no_longer() -> None:
-    body = orjson.dumps({"query": "{ who }"})
-    exact = body + b" " * (MAX_BYTES - len(body))
-    assert (await send(exact)).json() == {"data": {"who": "ann CLIENT_SUCCESS"}}
-    response = await send(exact + b" ")
-    assert (response.status_code, codes(response)) == (413, ["REQUEST_TOO_LARGE"])
-    assert response.json()["errors"][0]["message"] == "The body must not be longer than 10,000 bytes."
-
-
-async def test_a_body_without_end_is_not_read_for_ever() -> None:
-    read = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal read
-        while True:
-            read += 100_000
-            yield b" " * 100_000
-
-    response = await send(endless())
-    assert (response.status_code, codes(response)) == (413, ["REQUEST_TOO_LARGE"])
-    assert MAX_BYTES + DISCARDED_BYTES < read <= MAX_BYTES + DISCARDED_BYTES + 300_000
-
-
 async def test_a_caller_who_hangs_up_is_nobodys_fault() -> None:
     sent: list[Any] = []
 
@@ -474,30 +226,3 @@ def test_the_request_id_is_that_of_the_middleware_or_a_new_one_that_stays() -> N
     request = Request({"type": "http", "headers": []})
     assert request_id(request) == request_id(request)
     assert len(request_id(request)) == 32
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-_REQUESTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "query": st.sampled_from(["{ who }", "query A { echo } query B { who }", "{", "{ missing }"]) | _JSON,
-        "operationName": st.sampled_from(["A", "B", "", None]) | _JSON,
-        "variables": _JSON,
-        "extensions": _JSON,
-    },
-)
-
-
-@given(body=st.binary(max_size=50) | (_REQUESTS | _JSON).map(lambda value: json.dumps(value).encode()))
-@settings(deadline=None)
-async def test_whatever_is_sent_the_answer_has_the_shape_of_graphql(body: bytes) -> None:
-    with capture_logs() as logs:
-        response = await send(body)
-    assert response.status_code < 500
-    assert response.json().keys() <= {"data", "errors"}
-    assert all(error["extensions"]["code"] for error in response.json().get("errors", []))
-    assert logs == []
