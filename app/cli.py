@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -19,9 +18,7 @@ from app.auth.tokens import Role, issue_token, parse_lifetime
 from app.database import Database
 from app.embedded import embedded_secret, embedded_servers
 from app.errors import ExpectedError, InvalidInput
-from app.graphql.schema import schema as api
 from app.logs import configure_logging
-from app.main import create_app
 from app.migrate import upgrade
 from app.settings import Settings, get_settings
 
@@ -81,7 +78,7 @@ def up(
     demo: Annotated[bool, typer.Option(help="Load the demo portfolio if there is no client yet.")] = True,
 ) -> None:
     """Run the whole service on this machine, with private servers where none are configured."""
-    supervisor.up(port, data_dir, demo=demo)
+    supervisor.up(port, data_dir or get_settings().data_dir, demo=demo)
 
 
 @cli.command()
@@ -90,6 +87,11 @@ def web(
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8000,
 ) -> None:
     """Serve the GraphQL API; needs DATABASE_URL, REDIS_URL and a way to check tokens."""
+    # Imported here, since the other commands start in half the time without the web server and the API.
+    import uvicorn  # noqa: PLC0415
+
+    from app.main import create_app  # noqa: PLC0415
+
     settings = get_settings()
     configure_logging(settings.log_level)
     uvicorn.run(
@@ -177,6 +179,8 @@ def token(
 @cli.command()
 def schema() -> None:
     """Print the schema of the API."""
+    from app.graphql.schema import schema as api  # noqa: PLC0415
+
     typer.echo(api.as_str())
 
 

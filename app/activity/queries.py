@@ -34,7 +34,8 @@ LOGIN_DAYS = (
     f"SELECT {_UTC_DAY} AS day FROM logins WHERE client_id = :client_id "
     f"AND at < {_MIDNIGHT.format(day='login_days.day')} ORDER BY at DESC LIMIT 1) AS earlier WHERE step <= :limit), "
     "daily_logins AS (SELECT CAST(:client_id AS bigint) AS client_id, day, counted.* FROM login_days "
-    "CROSS JOIN LATERAL (SELECT max(at) AS at, count(DISTINCT member_id)::integer AS members, count(*)::integer AS logins FROM logins "
+    "CROSS JOIN LATERAL (SELECT max(at) AS at, count(DISTINCT member_id)::integer AS members, "
+    "count(*)::integer AS logins FROM logins "
     f"WHERE client_id = :client_id AND at >= {_MIDNIGHT.format(day='day')} "
     f"AND at < {_MIDNIGHT.format(day='(day + 1)')} AND at <= :now) AS counted)"
 )

@@ -11,6 +11,7 @@ import httpx2
 import orjson
 import pytest
 from sqlalchemy import Engine, event, make_url
+from structlog.testing import capture_logs
 
 from app.auth.tokens import Role, issue_token
 from app.database import Database
@@ -143,3 +144,13 @@ async def api(portfolio_settings: Settings) -> AsyncIterator[Api]:
     """The application with the portfolio, which the test may change."""
     async with running_api(portfolio_settings) as running:
         yield running
+
+
+@pytest.fixture
+async def nothing_happens(api: Api) -> AsyncIterator[None]:
+    """Check after the test that no row of any table was written, and that nothing had to be logged."""
+    before = await api.rows()
+    with capture_logs() as logs:
+        yield
+    assert await api.rows() == before
+    assert logs == []

@@ -189,7 +189,7 @@ async def add_busy_day(database: Database, client: int) -> None:
     await add_login(database, client, NOON)
 
 
-BUSY_DAY = {
+BUSY_DAY: dict[str, Any] = {
     "active_users": 3,
     "logins": 3,
     "session_minutes": Decimal("14.50"),
