@@ -195,6 +195,8 @@ def day_of(text: str) -> date:
 def main() -> None:
     """Run the command line; what the person can mend is one sentence on standard error and exit status 2."""
     try:
+        # Whoever sits before a progress bar wants to read of problems only; the servers set their own level.
+        configure_logging("warning")
         cli()
     except ExpectedError as error:
         sys.exit(_refuse(error.message))

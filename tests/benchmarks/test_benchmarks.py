@@ -64,7 +64,7 @@ def numbers(answer: Any) -> Iterator[float]:
 
 def whole_answer(found: service.Benchmarks) -> dict[str, Any]:
     """Return the answer as the API gives it, every field that it has."""
-    return asdict(benchmarks_of(found, None, None))  # type: ignore[call-overload]
+    return asdict(benchmarks_of(found, None, None))
 
 
 async def test_five_peers_are_enough(database: Database) -> None:
@@ -86,7 +86,7 @@ async def test_under_five_peers_no_value_comes_out_anywhere(database: Database, 
     """No quartile, no percentile and no value, the selected client's own included."""
     for _ in range(peers):
         await add_peer(database, SECRET, SECRET, SECRET, SECRET)
-    own = await add_peer(database, SECRET, SECRET, SECRET, SECRET, score=SECRET_SCORE) if selected else None
+    own = await add_peer(database, SECRET, SECRET, SECRET, SECRET) if selected else None
     found = await ask(database, own)
     assert (found.peer_count, found.available) == (peers, False)
     assert found.metrics == [service.Metric(metric, peers) for metric in BenchmarkMetric]
@@ -96,15 +96,12 @@ async def test_under_five_peers_no_value_comes_out_anywhere(database: Database, 
     assert answer["unavailable_reason"].startswith(f"Only {peers} client")
 
 
-SECRET_SCORE = 97
-
-
 @pytest.mark.parametrize("scarce", BenchmarkMetric)
 async def test_a_client_without_a_metric_is_no_peer_for_it(database: Database, scarce: BenchmarkMetric) -> None:
     """Each metric needs five by itself: four clients have this one, six the others."""
     for number in range(6):
-        values = {column: 20.0 for column in COLUMNS}
-        values[scarce.value.lower()] = None if number < 2 else SECRET  # type: ignore[assignment]
+        values: dict[str, Any] = dict.fromkeys(COLUMNS, 20.0)
+        values[scarce.value.lower()] = None if number < 2 else SECRET
         await add_peer(database, **values)
     own = await add_peer(database, **dict.fromkeys(COLUMNS, SECRET))
     found = await ask(database, own)
@@ -115,7 +112,7 @@ async def test_a_client_without_a_metric_is_no_peer_for_it(database: Database, s
         percentile = 0 if key is BenchmarkMetric.CASE_RESOLUTION_DAYS else 100
         assert metrics[key] == service.Metric(key, 6, 20, 20, 20, SECRET, percentile)
     await add_peer(database, **{scarce.value.lower(): SECRET})
-    assert by_key(await ask(database, own))[scarce] == service.Metric(scarce, 5, *[SECRET] * 4, 50)
+    assert by_key(await ask(database, own))[scarce] == service.Metric(scarce, 5, SECRET, SECRET, SECRET, SECRET, 50)
 
 
 async def test_the_selected_client_is_never_its_own_peer(database: Database) -> None:

@@ -248,3 +248,17 @@ async def test_text_that_no_text_can_hold_is_refused_in_the_document_too(api: Ap
     assert refusal(await api.ask(literal % "\\u0000")) == ("INVALID_INPUT", "search")
     _, body = await api.ask(literal % "\\uD83D\\uDE80")
     assert body == {"data": {"clients": {"totalCount": 1}}}
+
+
+async def test_a_refused_field_takes_nothing_else_along_that_asks_for_the_same(api: Api) -> None:
+    # The second client waits for the very value that the first one no longer needs.
+    query = """
+    query ($id: ID!) {
+      refused: client(id: $id) { usage { summary { totalLogins } } healthHistory(days: 0) { date } }
+      answered: client(id: $id) { usage { summary { totalLogins } } }
+    }
+    """
+    status, body = await api.ask(query, {"id": await some_client(api)})
+    assert (status, body["data"]["refused"]) == (200, None)
+    assert body["data"]["answered"]["usage"]["summary"]["totalLogins"] >= 0
+    assert [error["extensions"] for error in body["errors"]] == [{"code": "INVALID_INPUT", "field": "days"}]

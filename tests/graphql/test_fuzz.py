@@ -59,7 +59,8 @@ SCALARS: Mapping[str, st.SearchStrategy[graphql.ValueNode]] = {
 
 
 def documents(mode: Mode) -> st.SearchStrategy[str]:
-    return from_schema(schema._schema, custom_scalars=SCALARS, mode=mode)
+    # Longer ones are refused by their length alone, which test_http_bodies.py sees to.
+    return from_schema(schema._schema, custom_scalars=SCALARS, mode=mode).filter(lambda text: len(text) < 20_000)
 
 
 # The same documents in every run: what fails once fails again, and a run takes as long as the one before.

@@ -102,6 +102,7 @@ IMPORTS = st.fixed_dictionaries({}, optional={kind: files(kind) for kind in KEYS
 
 def write(folder: Path, kind: str, as_json: bool, columns: list[str], lines: list[list[Cell]]) -> None:
     """Write one file; a cell without a meaning is written as something that no column takes."""
+    folder.mkdir(exist_ok=True)
     table = [["!" * 401 if cell is None else cell[0] for cell in line] for line in lines]
     if as_json:
         documents = [json.dumps(dict(zip(columns, line, strict=True))) for line in table]
@@ -159,7 +160,7 @@ async def test_the_database_holds_what_the_model_holds(
     model = Model(NOW)
     for named in [base(), *imports]:
         with tempfile.TemporaryDirectory() as parent:
-            folder = Path(parent)
+            folder = Path(parent, "data")
             expected = []
             for kind in KEYS:
                 if kind not in named:
