@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+import app.alerts.models
 import app.audit.models
 import app.clients.models
 import app.health.models

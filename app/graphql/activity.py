@@ -1,6 +1,6 @@
 """Recent activity in the API."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import strawberry
@@ -56,10 +56,16 @@ def position_of(after: str | None) -> Position | None:
         return None
     match decode("after", after):
         case [str(at), str(kind), str(key)] if "\0" not in kind + key:
-            try:
-                moment = datetime.fromisoformat(at)
-            except ValueError:
-                moment = None
-            if moment is not None and moment.tzinfo is not None:
+            moment = _moment(at)
+            if moment is not None:
                 return Position(moment, kind, key)
     raise InvalidInput("after", "after is not a cursor of a client's recent activity.")
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the UTC time that the text names; None when it names none that a time can hold."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

@@ -127,7 +127,10 @@ class GraphQLEndpoint:
         except InvalidOperationTypeError as error:
             if refusal is None:
                 raise Refused(400, "BAD_REQUEST", "Subscriptions are not served at this address.") from error
-            result = PreExecutionError(data=None, errors=[GraphQLError(refusal.message, original_error=refusal)])
+            result = _refusal(refusal)
+        if refusal is not None and isinstance(result, PreExecutionError):
+            # What is wrong with a document would tell a stranger what the schema holds.
+            result = _refusal(refusal)
         return _response(request, result)
 
     async def _viewer(self, request: Request) -> Viewer | ExpectedError:
@@ -178,6 +181,10 @@ class GraphQLEndpoint:
             message = f"The body must not be longer than {self.max_request_bytes:,} bytes."
             raise Refused(413, "REQUEST_TOO_LARGE", message, {"Connection": "close"})
         return bytes(body)
+
+
+def _refusal(refusal: ExpectedError) -> PreExecutionError:
+    return PreExecutionError(data=None, errors=[GraphQLError(refusal.message, original_error=refusal)])
 
 
 def _no_operation(operation: Operation) -> str:

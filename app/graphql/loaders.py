@@ -1,5 +1,6 @@
 """Batched loading: whatever a list of clients or runs is asked for costs one statement, not one an item."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -28,27 +29,29 @@ class Loaders:
         self._today = now.date()
         self._loaders: dict[Hashable, DataLoader[int, Any]] = {}
 
-    def _loader(
+    async def _load(
         self,
         key: Hashable,
+        id_: int,
         load: Callable[[AsyncConnection, list[int]], Awaitable[Mapping[int, Value]]],
         missing: Value,
-    ) -> DataLoader[int, Value]:
-        """Return the loader for `key`, made at first use; `missing` stands for what is not found."""
+    ) -> Value:
+        """Return one value through the loader for `key`, made at first use; `missing` stands for what is not found."""
 
         async def load_batch(ids: list[int]) -> Sequence[Value]:
             async with self._database.read() as connection:
                 found = await load(connection, ids)
-            return [found.get(id_, missing) for id_ in ids]
+            return [found.get(one, missing) for one in ids]
 
         if key not in self._loaders:
             self._loaders[key] = DataLoader(load_fn=load_batch)
-        return self._loaders[key]
+        # The executor cancels the siblings of a field that failed, and others may wait for the same value.
+        value: Value = await asyncio.shield(self._loaders[key].load(id_))
+        return value
 
     async def client(self, client_id: int) -> Row[Any] | None:
         """Return a client's row; None when it does not exist."""
-        loader: DataLoader[int, Row[Any] | None] = self._loader("client", clients.by_ids, None)
-        return await loader.load(client_id)
+        return await self._load("client", client_id, clients.by_ids, None)
 
     async def counts(self, client_id: int) -> Counts:
         """Return what the client's current score was computed from."""
@@ -57,7 +60,7 @@ class Loaders:
             found = await fetch(connection, health.INPUTS, ids=ids)
             return {row.client_id: Counts(*row[1:]) for row in found}
 
-        return await self._loader("counts", load, Counts()).load(client_id)
+        return await self._load("counts", client_id, load, Counts())
 
     async def health_history(self, client_id: int, days: int) -> list[Row[Any]]:
         """Return the client's scores of the `days` that end with its scoring day, oldest first."""
@@ -68,7 +71,7 @@ class Loaders:
                 found.setdefault(row.client_id, []).append(row)
             return found
 
-        return await self._loader(("history", days), load, list[Row[Any]]()).load(client_id)
+        return await self._load(("history", days), client_id, load, list[Row[Any]]())
 
     async def usage(self, client_id: int, days: int) -> usage.Usage:
         """Return the client's usage over the `days` that end with its scoring day."""
@@ -76,7 +79,7 @@ class Loaders:
         async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, usage.Usage]:
             return await usage.usage(connection, ids, days, self._today)
 
-        return await self._loader(("usage", days), load, usage.Usage([], 0, None)).load(client_id)
+        return await self._load(("usage", days), client_id, load, usage.Usage([], 0, None))
 
     async def features(self, client_id: int) -> list[Row[Any]]:
         """Return the client's features with their use, by category and name."""
@@ -84,7 +87,7 @@ class Loaders:
         async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, list[Row[Any]]]:
             return await usage.features(connection, ids, self._today)
 
-        return await self._loader("features", load, list[Row[Any]]()).load(client_id)
+        return await self._load("features", client_id, load, list[Row[Any]]())
 
     async def metric_history(self, client_id: int, metric: MetricType, days: int) -> list[MetricPoint]:
         """Return the recorded days of one metric, oldest first."""
@@ -92,7 +95,7 @@ class Loaders:
         async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, list[MetricPoint]]:
             return await usage.metric_history(connection, ids, metric, days, self._today)
 
-        return await self._loader(("metric", metric, days), load, list[MetricPoint]()).load(client_id)
+        return await self._load(("metric", metric, days), client_id, load, list[MetricPoint]())
 
     async def run(self, run_id: int) -> Row[Any] | None:
         """Return a run's row; None when it does not exist."""
@@ -100,8 +103,7 @@ class Loaders:
         async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, Row[Any]]:
             return {row.id: row for row in await fetch(connection, runs.BY_IDS, ids=ids)}
 
-        loader: DataLoader[int, Row[Any] | None] = self._loader("run", load, None)
-        return await loader.load(run_id)
+        return await self._load("run", run_id, load, None)
 
     async def run_errors(self, run_id: int) -> list[Row[Any]]:
         """Return the first errors of a run, by client."""
@@ -112,4 +114,4 @@ class Loaders:
                 found.setdefault(row.run_id, []).append(row)
             return found
 
-        return await self._loader("run_errors", load, list[Row[Any]]()).load(run_id)
+        return await self._load("run_errors", run_id, load, list[Row[Any]]())

@@ -55,17 +55,21 @@ def check_days(days: int) -> int:
     return days
 
 
-def encode(value: Any) -> str:
-    """Return a JSON value as opaque, URL-safe text."""
+def encode(value: list[Any]) -> str:
+    """Return a list of JSON values as opaque, URL-safe text."""
     return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
 
 
-def decode(field: str, text: str) -> Any:
-    """Return the value that `encode` made the text of. Raises InvalidInput naming `field`."""
+def decode(field: str, text: str) -> list[Any]:
+    """Return the list that `encode` made the text of. Raises InvalidInput naming `field`."""
     try:
-        return orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise InvalidInput(field, f"{field} is not a value that this API has given out.") from error
+        value = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        value = None
+    # No id and no cursor holds a truth value, which Python would take for a number.
+    if not isinstance(value, list) or any(isinstance(item, bool) for item in value):
+        raise InvalidInput(field, f"{field} is not a value that this API has given out.")
+    return value
 
 
 def global_id(type_name: str, key: int) -> strawberry.ID:

@@ -74,8 +74,8 @@ TICKETS_EVER = text(
 )
 
 PREVIOUS_SCORES = text(
-    "SELECT c.id, p.score FROM unnest(CAST(:ids AS bigint[])) AS c(id) CROSS JOIN LATERAL ("
-    "SELECT score FROM health_scores WHERE client_id = c.id AND day < :day AND score IS NOT NULL "
+    "SELECT c.id, p.score, p.light, p.risk FROM unnest(CAST(:ids AS bigint[])) AS c(id) CROSS JOIN LATERAL ("
+    "SELECT score, light, risk FROM health_scores WHERE client_id = c.id AND day < :day AND score IS NOT NULL "
     "ORDER BY day DESC LIMIT 1) AS p"
 )
 

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.alerts import service as alerts
+from app.alerts.rules import Standing
 from app.benchmarks import rules as peers
 from app.database import Database, fetch
 from app.health import queries
@@ -18,6 +20,7 @@ from app.health.rules import (
     Counts,
     Health,
     Policy,
+    TrafficLight,
     assess,
     window_start,
 )
@@ -97,17 +100,46 @@ async def score_clients(
     day = as_of.date()
     counted = await _count(session, client_ids, as_of)
     found = await fetch(session, queries.PREVIOUS_SCORES, ids=list(client_ids), day=day)
-    previous = {row.id: row.score for row in found}
+    previous = {row.id: Standing(row.score, row.light, row.risk) for row in found}
     scored: list[tuple[int, Facts, Health]] = []
     failures: dict[int, str] = {}
     for client_id in client_ids:
         try:
             facts = _facts(counted, client_id)
-            scored.append((client_id, facts, assess(facts.counts, previous.get(client_id), policy)))
+            before = previous.get(client_id)
+            scored.append((client_id, facts, assess(facts.counts, before.score if before else None, policy)))
         except ValueError as error:
             failures[client_id] = f"The facts contradict themselves: {error}."
     await _store(session, scored, previous, day=day, as_of=as_of, calculated_at=calculated_at, policy=policy)
+    await _alert(session, scored, previous, policy, as_of=as_of, calculated_at=calculated_at)
     return failures
+
+
+async def _alert(
+    session: AsyncSession,
+    scored: Sequence[tuple[int, Facts, Health]],
+    previous: Mapping[int, Standing],
+    policy: Policy,
+    *,
+    as_of: datetime,
+    calculated_at: datetime,
+) -> None:
+    """Have alerts follow the new scores; unscored clients neither raise nor resolve one."""
+    standings = {
+        client_id: Standing(health.score, health.light, health.risk)
+        for client_id, _, health in scored
+        if health.score is not None and health.light is not None and health.risk is not None
+    }
+    await alerts.follow_scores(
+        session,
+        {client_id: (standing, previous.get(client_id)) for client_id, standing in standings.items()},
+        green=[client_id for client_id, standing in standings.items() if standing.light is TrafficLight.GREEN],
+        green_from=policy.green_from,
+        day=as_of.date(),
+        # A day that is scored late was alarming then, not now.
+        raised_at=min(as_of, calculated_at),
+        now=calculated_at,
+    )
 
 
 async def score_day(database: Database, as_of: datetime, calculated_at: datetime) -> None:
@@ -120,7 +152,8 @@ async def score_day(database: Database, as_of: datetime, calculated_at: datetime
         async with database.begin() as session:
             policy = await current_policy(session)
             client_ids = await next_clients(session, after, SCORE_DAY_BATCH, as_of)
-            failures = await score_clients(session, client_ids, as_of=as_of, calculated_at=calculated_at, policy=policy)
+            locked = await lock_clients(session, client_ids, as_of)
+            failures = await score_clients(session, locked, as_of=as_of, calculated_at=calculated_at, policy=policy)
             if failures:
                 raise ValueError(f"clients could not be scored: {failures}")
         if len(client_ids) < SCORE_DAY_BATCH:
@@ -185,7 +218,7 @@ def _facts(counted: Counted, client_id: int) -> Facts:
 async def _store(
     session: AsyncSession,
     scored: Sequence[tuple[int, Facts, Health]],
-    previous: Mapping[int, int],
+    previous: Mapping[int, Standing],
     *,
     day: date,
     as_of: datetime,
@@ -205,7 +238,7 @@ async def _store(
                 calculated_at,
                 policy.version,
                 health.score,
-                previous.get(client_id),
+                previous[client_id].score if client_id in previous else None,
                 health.coverage,
                 health.light,
                 health.trend,

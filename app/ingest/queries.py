@@ -112,7 +112,7 @@ def _upsert_statement(name: str) -> str:
         **{column: stored for column, (_, stored) in target.derived.items()},
     }
     is_new = f"t.{next(iter(target.key))} IS NULL"
-    differs = " OR ".join(f"t.{column} IS DISTINCT FROM {value}" for column, value in stored_values.items())
+    differs = " OR ".join(f"t.{column} IS DISTINCT FROM ({value})" for column, value in stored_values.items())
     changes = ", ".join(f"{column} = {value}" for column, value in stored_values.items())
     updated = f"""
         , updated AS (

@@ -2,8 +2,10 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, PrimaryKeyConstraint, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from app.database import enum_column
@@ -44,6 +46,7 @@ class Run(SQLModel, table=True):
             unique=True,
             postgresql_where=text(UNFINISHED),
         ),
+        Index("ix_runs_unfinished", "requested_at", postgresql_where=text(UNFINISHED)),
         Index("ix_runs_finished_at", "finished_at", postgresql_where=text("status = 'SUCCEEDED'")),
     )
 
@@ -55,9 +58,13 @@ class Run(SQLModel, table=True):
     day: date | None = None
     # The moment that the work looks at the facts from.
     as_of: datetime | None = None
+    # What else the kind needs to know, a filter for example.
+    parameters: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     requested_by: str = Field(sa_type=Text)
     request_id: str | None = Field(default=None, sa_type=Text)
     requested_at: datetime
+    # When a message that points here was last sent; null until the sweeper had to.
+    sent_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     # How many pieces there are; null until they were counted.
@@ -71,6 +78,25 @@ class Run(SQLModel, table=True):
     lease_until: datetime | None = None
     # Why the run as a whole failed.
     reason: str | None = Field(default=None, sa_type=Text)
+
+
+class SlotJob(StrEnum):
+    """What is done once a day."""
+
+    RECALCULATE_ALL = "RECALCULATE_ALL"
+    RECORD_METRICS = "RECORD_METRICS"
+
+
+class Slot(SQLModel, table=True):
+    """One job's turn on one day of the schedule's time zone, written in the transaction that accepts its run."""
+
+    __tablename__ = "slots"
+    __table_args__ = (PrimaryKeyConstraint("job", "day", name="pk_slots"),)
+
+    job: SlotJob = Field(sa_type=enum_column(SlotJob, "job"))
+    day: date
+    due_at: datetime
+    run_id: int = Field(foreign_key="runs.id", sa_type=BigInteger)
 
 
 class RunError(SQLModel, table=True):

@@ -10,6 +10,7 @@ from app.activity.rules import describe
 from app.activity.service import Position, recent
 from app.clients import service as clients
 from app.database import Database
+from app.health.rules import Policy, light_of
 from tests.factories import (
     add_campaign,
     add_case,
@@ -46,6 +47,7 @@ async def all_events(database: Database, client_id: int, first: int, now: dateti
     events, after = await page(database, client_id, first, now=now)
     while after:
         assert len(events) % first == 0
+        assert len(events) < 1000, "the pages go round in a circle"
         more, after = await page(database, client_id, first, after, now)
         events += more
     return events
@@ -170,6 +172,44 @@ async def test_pages_neither_repeat_nor_skip_days_with_several_logins(database: 
         later = (midnight + timedelta(hours=1), "CASE_OPENED", f"Case later {days} was opened.")
         expected += [later, *before, logins, *after]
     assert await all_events(database, client, first) == expected
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+async def test_pages_of_nothing_but_logins_are_full(database: Database, first: int) -> None:
+    """Each day is one event: the search for days must go on as far as a page needs it."""
+    client = await add_client(database)
+    member = await add_member(database, client)
+    days = [NOW - number * ONE_DAY for number in (0, 1, 2, 3, 10, 11, 50, 51, 52, 99, 100)]
+    for at in days:
+        await add_login(database, client, at - timedelta(hours=1), member)
+        await add_login(database, client, at, member)
+    expected = [(at, "LOGINS", "1 member logged in 2 times.") for at in days]
+    assert await all_events(database, client, first) == expected
+
+
+@pytest.mark.parametrize(
+    ("previous", "score", "sentence"),
+    [
+        (80, 79, "The traffic light went from green to amber."),
+        (79, 80, "The traffic light went from amber to green."),
+        (60, 59, "The traffic light went from amber to red."),
+        (59, 60, "The traffic light went from red to amber."),
+        (100, 0, "The traffic light went from green to red."),
+        (80, 100, None),
+        (60, 79, None),
+        (0, 59, None),
+    ],
+)
+async def test_a_light_changes_where_the_score_passes_a_threshold(
+    database: Database, previous: int, score: int, sentence: str | None
+) -> None:
+    """Green from 80, amber from 60."""
+    client = await add_client(database)
+    light = light_of(score, Policy())
+    await add_score(database, client, date(2025, 3, 13), score, previous_score=previous, light=light)
+    events = await all_events(database, client, 1)
+    assert [told for _, kind, told in events if kind == "LIGHT_CHANGED"] == ([sentence] if sentence else [])
+    assert len(events) == (2 if sentence else 1)
 
 
 async def test_nothing_later_than_now_is_told(database: Database) -> None:

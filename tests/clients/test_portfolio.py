@@ -37,7 +37,7 @@ ACTIVITIES = [
     utc("0900-01-01"),
     utc("9999-12-31"),
 ]
-RENEWALS = [None, date(2000, 1, 1), date(1999, 12, 31), date(2025, 6, 30), date(1, 1, 1), date(9999, 12, 31)]
+RENEWALS = [None, date(2000, 1, 1), date(1999, 12, 31), date(2025, 6, 30), date(1900, 1, 1), date(2199, 12, 31)]
 
 
 def random_client(random: Random, number: int) -> Row:
@@ -93,6 +93,7 @@ async def listing(database: Database, wanted: Filter, order: Order, first: int) 
             rows = await page(connection, wanted, order, first, after)
             assert len(rows) <= first + 1
             ids += [row.id for row in rows[:first]]
+            assert len(ids) <= 1000, "the pages go round in a circle"
             if len(rows) <= first:
                 return ids
             after = position_of(rows[first - 1])
@@ -113,7 +114,7 @@ def tiles(rows: list[Row]) -> Summary:
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.name)
 async def test_every_order_pages_through_everybody_without_repeats_or_gaps(database: Database, order: Order) -> None:
     """Whatever the page size and the lights; values are missing, and equal to others down to the name."""
-    rows = await add_portfolio(database, 1, 150)
+    rows = await add_portfolio(database, 1, 250)
     for lights in (None, [RED], [GREEN, AMBER], [GREEN, AMBER, RED]):
         expected = in_order([row for row in rows if lights is None or row["light"] in lights], order)
         assert len(expected) > 20
@@ -178,7 +179,7 @@ CONDITIONS: list[tuple[Filter, Predicate]] = [
     (Filter(owner=""), lambda row: False),
     (Filter(search="cm"), lambda row: row["name_key"] == "acme"),
     (Filter(renewal_before=date(2000, 1, 1)), lambda row: row["renewal_date"] in RENEWALS[2:5:2]),
-    (Filter(renewal_before=date(9999, 12, 31)), lambda row: row["renewal_date"] in RENEWALS[1:5]),
+    (Filter(renewal_before=date(2199, 12, 31)), lambda row: row["renewal_date"] in RENEWALS[1:5]),
 ]
 
 

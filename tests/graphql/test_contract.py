@@ -20,7 +20,7 @@ Answer = dict[str, Any]
 
 def operations() -> dict[str, str]:
     """Return every operation of the contract by its name, each with the fragments that it uses."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(CONTRACT.glob("*.graphql")):
         separated = separate_operations(parse(path.read_text()))
         found |= {name: print_ast(document) for name, document in separated.items()}

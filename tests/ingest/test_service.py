@@ -228,6 +228,15 @@ async def test_a_members_file_without_the_creation_keeps_what_was_inferred(datab
     ]
 
 
+async def test_a_members_file_that_confirms_the_inferred_creation_makes_it_certain(
+    database: Database, tmp_path: Path
+) -> None:
+    await load(database, write(tmp_path / "a", clients_csv=CLIENTS, logins_csv="client,member,at\nA,m,2025-03-05\n"))
+    report = await load(database, write(tmp_path / "b", members_csv="client,external_id,created_at\nA,m,2025-03-05\n"))
+    assert counts(report.files[0]) == (1, 0, 1, 0, 0)
+    assert await rows(database, "SELECT created_at, created_at_inferred FROM members") == [(at("2025-03-05"), False)]
+
+
 CLOSED_FIRST = "closed_at is before opened_at, as this row or the stored one gives them"
 USED_BACKWARDS = "last_used_at is before first_used_at, as this row or the stored one gives them"
 REFUSALS = {

@@ -102,8 +102,9 @@ async def test_the_summary_counts_members_once_and_sessions_of_known_length(data
     member = await add_login(database, client, NOON, duration_minutes=Decimal("10"))
     await add_login(database, client, NOON + INSTANT, member, duration_minutes=Decimal("2.5"))
     await add_login(database, client, NOON)
-    # Outside the window of one day.
-    await add_login(database, client, NOON - ONE_DAY, duration_minutes=1000)
+    # Just outside the window of one day.
+    for moment in (utc("2025-03-14") - INSTANT, utc("2025-03-15")):
+        await add_login(database, client, moment, duration_minutes=1000)
     found = await usage(database, client, 1)
     assert (found.daily[0].logins, found.unique_members, found.session_minutes) == (3, 2, 6.25)
 

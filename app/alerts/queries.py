@@ -1,0 +1,68 @@
+"""Every SQL statement about alerts."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import TextClause, text
+
+# Who of the clients may be alerted about the day: switched on, not snoozed, and no later day is scored already.
+ALERTED = text(
+    "SELECT id, name FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) AND alerts_enabled "
+    "AND (alerts_snoozed_until IS NULL OR alerts_snoozed_until <= :now) "
+    "AND (scored_day IS NULL OR scored_day <= :day)"
+)
+
+UNRESOLVED = text(
+    "SELECT client_id, score_after FROM alerts WHERE client_id = ANY(CAST(:ids AS bigint[])) AND status <> 'RESOLVED'"
+)
+
+RAISE = text(
+    "INSERT INTO alerts (client_id, day, kinds, kind, status, message, score_before, score_after, raised_at) "
+    "VALUES (:client_id, :day, :kinds, :kind, 'OPEN', :message, :score_before, :score_after, :raised_at)"
+)
+
+# Green again: an alert that was raised at a green score stands until the next day is green as well.
+RESOLVE = text(
+    "UPDATE alerts SET status = 'RESOLVED', resolved_at = :at FROM clients AS c "
+    "WHERE alerts.client_id = ANY(CAST(:ids AS bigint[])) AND alerts.status <> 'RESOLVED' "
+    "AND (alerts.day < :day OR alerts.score_after < :green_from) "
+    "AND c.id = alerts.client_id AND (c.scored_day IS NULL OR c.scored_day <= :day)"
+)
+
+COLUMNS = (
+    "a.id, a.client_id, a.kind, a.kinds, a.status, a.message, a.score_before, a.score_after, a.raised_at, "
+    "a.created_at, a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at"
+)
+
+BY_IDS = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.id = ANY(CAST(:ids AS bigint[]))")
+
+LOCK = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.id = :id FOR UPDATE")
+
+ACKNOWLEDGE = text(
+    "UPDATE alerts SET status = 'ACKNOWLEDGED', acknowledged_at = :now, acknowledged_by = :actor, note = :note "
+    "WHERE id = :id"
+)
+
+# Ids are given out before their rows can be seen, so that newcomers are told by when they were written instead.
+WRITTEN_SINCE = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.created_at >= :since ORDER BY a.created_at, a.id")
+
+CONDITIONS = {
+    "statuses": "a.status = ANY(CAST(:statuses AS text[]))",
+    "client_id": "a.client_id = :client_id",
+    "owner": "c.owner = :owner",
+}
+
+
+def _from(filters: Sequence[str]) -> str:
+    join = " JOIN clients AS c ON c.id = a.client_id" if "owner" in filters else ""
+    return f"FROM alerts AS a{join} WHERE true" + "".join(f" AND {CONDITIONS[name]}" for name in filters)
+
+
+def page(filters: Sequence[str], *, after: bool) -> TextClause:
+    """Return the statement for one page of alerts, newest first."""
+    cursor = " AND (a.raised_at, a.id) < (:at, :id)" if after else ""
+    return text(f"SELECT {COLUMNS} {_from(filters)}{cursor} ORDER BY a.raised_at DESC, a.id DESC LIMIT :limit")
+
+
+def count(filters: Sequence[str]) -> TextClause:
+    """Return the statement that counts the alerts that match."""
+    return text(f"SELECT count(*) AS alerts {_from(filters)}")

@@ -1,0 +1,140 @@
+"""Alerts: raised and resolved with the scores, listed, and acknowledged by people."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.alerts import queries
+from app.alerts.rules import AlertStatus, Standing, is_noise, message, reasons
+from app.audit import service as audit
+from app.audit.models import AuditAction
+from app.database import fetch
+from app.errors import Conflict, InvalidInput, NotFound
+
+MAX_NOTE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What an alert must match; None is no condition, and an empty list matches nothing."""
+
+    statuses: Sequence[AlertStatus] | None = None
+    client_id: int | None = None
+    owner: str | None = None
+
+    def conditions(self) -> dict[str, Any]:
+        """Return the conditions that are set, as the parameters of the statements."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page begins: after this alert."""
+
+    at: datetime
+    id: int
+
+
+async def follow_scores(
+    session: AsyncSession,
+    standings: Mapping[int, tuple[Standing, Standing | None]],
+    *,
+    green: Sequence[int],
+    green_from: int,
+    day: date,
+    raised_at: datetime,
+    now: datetime,
+) -> None:
+    """Resolve and raise what the day's new scores call for, in their transaction.
+
+    `standings` maps a client to how it stands and how it stood on the previous scoring day, `green` are those whose
+    light is green now. Calculating the day again raises nothing twice.
+    """
+    if green:
+        values = {"ids": list(green), "day": day, "green_from": green_from, "at": raised_at}
+        await session.execute(queries.RESOLVE, values)
+    wanted = {
+        client_id: (kinds, before, after)
+        for client_id, (after, before) in standings.items()
+        if before is not None and (kinds := reasons(before, after))
+    }
+    if not wanted:
+        return
+    alerted = await fetch(session, queries.ALERTED, ids=list(wanted), now=now, day=day)
+    unresolved: dict[int, list[int]] = defaultdict(list)
+    for row in await fetch(session, queries.UNRESOLVED, ids=[row.id for row in alerted]):
+        unresolved[row.client_id].append(row.score_after)
+    raised = [
+        {
+            "client_id": row.id,
+            "day": day,
+            "kinds": list(kinds),
+            "kind": kinds[0],
+            "message": message(row.name, kinds, before, after),
+            "score_before": before.score,
+            "score_after": after.score,
+            "raised_at": raised_at,
+        }
+        for row in alerted
+        for kinds, before, after in [wanted[row.id]]
+        if not is_noise(after.score, unresolved[row.id])
+    ]
+    if raised:
+        await session.execute(queries.RAISE, raised)
+
+
+async def page(connection: AsyncConnection, wanted: Filter, first: int, after: Position | None) -> Sequence[Row[Any]]:
+    """Return up to `first` + 1 alerts behind `after`, newest first."""
+    conditions = wanted.conditions()
+    statement = queries.page(list(conditions), after=after is not None)
+    position = {} if after is None else {"at": after.at, "id": after.id}
+    return await fetch(connection, statement, **conditions, **position, limit=first + 1)
+
+
+async def count(connection: AsyncConnection, wanted: Filter) -> int:
+    """Return how many alerts match."""
+    conditions = wanted.conditions()
+    return int((await fetch(connection, queries.count(list(conditions)), **conditions))[0].alerts)
+
+
+async def by_ids(connection: AsyncConnection | AsyncSession, ids: Sequence[int]) -> Mapping[int, Row[Any]]:
+    """Return the alerts that exist, by id."""
+    return {row.id: row for row in await fetch(connection, queries.BY_IDS, ids=list(ids))}
+
+
+async def written_since(connection: AsyncConnection, since: datetime) -> Sequence[Row[Any]]:
+    """Return the alerts written at or after the moment, in the order in which they were written."""
+    return await fetch(connection, queries.WRITTEN_SINCE, since=since)
+
+
+async def acknowledge(
+    session: AsyncSession, alert_id: int, *, note: str | None, actor: str, now: datetime, request_id: str | None
+) -> Row[Any]:
+    """Acknowledge an open alert and return it; one that somebody has acknowledged already stays as it is.
+
+    Raises NotFound for an unknown alert, Conflict for a resolved one, and InvalidInput for a note that is too long.
+    """
+    if note is not None and (len(note) > MAX_NOTE or "\0" in note):
+        raise InvalidInput("note", f"note must be text of at most {MAX_NOTE} characters.")
+    found = await fetch(session, queries.LOCK, id=alert_id)
+    if not found:
+        raise NotFound("There is no alert with this id.")
+    if found[0].status == AlertStatus.RESOLVED:
+        raise Conflict("The alert is resolved already, since the client's light is green again.")
+    if found[0].status == AlertStatus.OPEN:
+        await session.execute(queries.ACKNOWLEDGE, {"id": alert_id, "now": now, "actor": actor, "note": note})
+        audit.record(
+            session,
+            AuditAction.ALERT_ACKNOWLEDGED,
+            actor=actor,
+            now=now,
+            request_id=request_id,
+            client_id=found[0].client_id,
+            changes={"status": [AlertStatus.OPEN, AlertStatus.ACKNOWLEDGED]},
+        )
+    return (await by_ids(session, [alert_id]))[alert_id]
