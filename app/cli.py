@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app import commands, supervisor
 from app.auth.tokens import Role, issue_token, parse_lifetime
@@ -57,7 +59,7 @@ def migrated_settings(data_dir: Path | None) -> Iterator[Settings]:
 
 
 def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, Any, int]]) -> int:
-    """Run `work` on an open database and return its exit code."""
+    """Run `work` on an open database and return what it returns, an exit code mostly."""
 
     async def run() -> int:
         if settings.database_url is None:
@@ -94,8 +96,12 @@ def web(
 
     settings = get_settings()
     configure_logging(settings.log_level)
+    try:
+        application = create_app(settings)
+    except ValueError as error:
+        raise InvalidInput("settings", str(error)) from error
     uvicorn.run(
-        create_app(settings),
+        application,
         host=host,
         port=port,
         log_config=None,
@@ -129,7 +135,9 @@ def import_(
 ) -> None:
     """Import files; exits with 3 when rows were rejected and 2 when a file could not be read."""
     with migrated_settings(data_dir) as settings:
-        raise typer.Exit(with_database(settings, lambda database: commands.import_files(database, path, console)))
+        raise typer.Exit(
+            with_database(settings, lambda database: commands.import_files(database, settings, path, console))
+        )
 
 
 @cli.command()
@@ -141,11 +149,34 @@ def recalculate(
     data_dir: DataDir = None,
 ) -> None:
     """Calculate health scores here and now; exits with 3 when single clients failed."""
-    day = None if as_of is None else day_of(as_of)
+    day = None if as_of is None else day_of("as_of", as_of)
     with migrated_settings(data_dir) as settings:
         raise typer.Exit(
             with_database(settings, lambda database: commands.recalculate(database, settings, client, day, console))
         )
+
+
+@cli.command()
+def record_metrics(
+    day: Annotated[
+        str | None, typer.Option("--date", help="The UTC day, as in 2026-01-31; without it the last whole day.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Record one day's metrics here and now; recording a day again replaces it."""
+    wanted = None if day is None else day_of("date", day)
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(
+            with_database(settings, lambda database: commands.record_metrics(database, settings, wanted, console))
+        )
+
+
+@cli.command()
+def demo(data_dir: DataDir = None) -> None:
+    """Load the demo portfolio, if there is no client yet, and calculate its history."""
+    with migrated_settings(data_dir) as settings:
+        if not with_database(settings, lambda database: commands.load_demo(database, console)):
+            console.print("There are clients already; nothing was loaded.")
 
 
 @cli.command()
@@ -184,12 +215,12 @@ def schema() -> None:
     typer.echo(api.as_str())
 
 
-def day_of(text: str) -> date:
-    """Return the day that ISO text names. Raises InvalidInput."""
+def day_of(field: str, text: str) -> date:
+    """Return the day that ISO text names. Raises InvalidInput naming `field`."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput("as_of", f"{text!r} is not a date; write it as in 2026-01-31.") from error
+        raise InvalidInput(field, f"{text!r} is not a date; write it as in 2026-01-31.") from error
 
 
 def main() -> None:
@@ -201,7 +232,15 @@ def main() -> None:
     except ExpectedError as error:
         sys.exit(_refuse(error.message))
     except ValidationError as error:
-        sys.exit(_refuse("; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())))
+        sys.exit(_refuse("; ".join(map(_setting_problem, error.errors()))))
+    except (OperationalError, InterfaceError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        sys.exit(_refuse(f"The database or the queue does not answer: {cause}"))
+
+
+def _setting_problem(error: ErrorDetails) -> str:
+    name, problem = ".".join(map(str, error["loc"])).upper(), error["msg"].removeprefix("Value error, ")
+    return f"{name}: {problem}" if name else problem
 
 
 def _refuse(message: str) -> int:

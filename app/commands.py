@@ -1,7 +1,7 @@
 """What the long commands do, with their progress bars and reports."""
 
 import asyncio
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -10,20 +10,44 @@ from rich.table import Table
 
 from app.clients import service as clients
 from app.database import Database
+from app.demo.service import load_if_empty
+from app.errors import Conflict, ExpectedError
 from app.health import requests
-from app.ingest.service import ImportProgress, ImportReport, import_path
+from app.ingest import runs as imports
+from app.ingest.service import ImportProgress, ImportReport
 from app.runs import service as runs
 from app.runs.execution import execute
 from app.runs.models import RunStatus
 from app.settings import Settings
+from app.usage import recording
 
 COMMAND_LINE = "command line"
 EXIT_FAILED, EXIT_SOME_FAILED = 1, 3
 _WATCH_SECONDS = 0.5
 
 
-async def import_files(database: Database, path: Path, console: Console) -> int:
-    """Import the files of `path` with a bar for each, print the report, and return the exit status."""
+async def import_files(database: Database, settings: Settings, path: Path, console: Console) -> int:
+    """Import the files of `path` as a run, with a bar for each, print the report, and return the exit status.
+
+    Raises Conflict while the same path is being imported elsewhere.
+    """
+    async with database.begin() as session:
+        run_id = await imports.request(session, path, requested_by=COMMAND_LINE, now=datetime.now(UTC))
+        run = await runs.claim(session, run_id, timedelta(seconds=settings.run_lease_seconds))
+    if run is None:
+        raise Conflict(f"{path} is being imported already, as run {run_id}.")
+    try:
+        report = await _import_with_bars(database, run, console)
+    except BaseException as error:
+        reason = error.message if isinstance(error, ExpectedError) else "It was interrupted; import again to finish it."
+        async with database.begin() as session:
+            await runs.fail(session, run, reason)
+        raise
+    _print_report(report, console)
+    return report.exit_code
+
+
+async def _import_with_bars(database: Database, run: runs.Claim, console: Console) -> ImportReport:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,9 +66,7 @@ async def import_files(database: Database, path: Path, console: Console) -> int:
             rate = progress.rows / elapsed if elapsed else 0
             bars.update(task, completed=progress.bytes_read, rows=progress.rows, rate=rate)
 
-        report = await import_path(database, path, now=datetime.now(UTC), progress=show)
-    _print_report(report, console)
-    return report.exit_code
+        return await imports.import_claimed(database, run, show)
 
 
 def _print_report(report: ImportReport, console: Console) -> None:
@@ -81,10 +103,22 @@ async def recalculate(
         else:
             client_id = await clients.id_of(session, external_id)
             run_id = await requests.recalculate_one(session, client_id, requested_by=COMMAND_LINE, now=now, day=day)
+    return await _carry_out(database, settings, run_id, "Calculating health", console)
+
+
+async def record_metrics(database: Database, settings: Settings, day: date | None, console: Console) -> int:
+    """Record a day's metrics, by default of the last whole one, with a bar; return the exit status."""
+    async with database.begin() as session:
+        run_id = await recording.record_metrics(session, requested_by=COMMAND_LINE, now=datetime.now(UTC), day=day)
+    return await _carry_out(database, settings, run_id, "Recording metrics", console)
+
+
+async def _carry_out(database: Database, settings: Settings, run_id: int, title: str, console: Console) -> int:
+    """Carry the run out, or watch whoever does; print what came of it, and return the exit status."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     ) as bars:
-        task = bars.add_task("Calculating health", total=None)
+        task = bars.add_task(title, total=None)
 
         def show(done: int, failed: int, total: int) -> None:
             bars.update(task, completed=done + failed, total=total)
@@ -97,7 +131,21 @@ async def recalculate(
             await asyncio.sleep(_WATCH_SECONDS)
     row = await runs.by_id(database, run_id)
     if row.status == RunStatus.FAILED:
-        console.print(f"The calculation failed: {row.reason}", style="red", markup=False)
+        console.print(f"It failed: {row.reason}", style="red", markup=False)
         return EXIT_FAILED
-    console.print(f"{row.done:,} clients calculated, {row.failed:,} failed.")
+    clients_done = "1 client" if row.done == 1 else f"{row.done:,} clients"
+    console.print(f"{clients_done} done, {row.failed:,} failed.")
     return EXIT_SOME_FAILED if row.failed else 0
+
+
+async def load_demo(database: Database, console: Console) -> bool:
+    """Load the demo portfolio if there is no client yet, with a bar for every step; return whether it was loaded."""
+    with Progress(console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        return await load_if_empty(database, now=datetime.now(UTC), progress=tell)

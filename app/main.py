@@ -4,30 +4,35 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import operations
 from app.auth.tokens import Viewer, verifier_from
 from app.database import Database
 from app.errors import ExpectedError
 from app.graphql.context import Context
-from app.graphql.http import GraphQLEndpoint, request_id
+from app.graphql.http import GraphQLEndpoint, request_id, viewer_of
 from app.graphql.schema import schema
 from app.health.rules import Policy
 from app.health.service import load_policies
 from app.jobs import JobQueue
 from app.settings import Settings
 
+log = structlog.get_logger(__name__)
+
 
 class RequestId:
-    """Gives every request an id, which its log lines and its response carry."""
+    """Gives every request an id, which its log lines and its response carry, and counts those of the API."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -37,16 +42,21 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        identifier = uuid4().hex
-        scope.setdefault("state", {})["request_id"] = identifier
+        identifier, started, status = uuid4().hex, perf_counter(), 500
+        state = scope.setdefault("state", {})
+        state["request_id"] = identifier
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identifier):
             await self.app(scope, receive, send_with_id)
+        if scope["path"] == "/graphql":
+            operations.observe(state.get("operation"), status, started)
 
 
 async def healthz(_request: Request) -> PlainTextResponse:
@@ -61,7 +71,8 @@ def create_app(settings: Settings) -> Starlette:
     """
     if settings.database_url is None or settings.redis_url is None:
         raise ValueError("set DATABASE_URL and REDIS_URL: the web process needs both")
-    jobs = JobQueue(settings.redis_url)
+    redis_url = settings.redis_url
+    jobs = JobQueue(redis_url)
     database = Database(
         settings.database_url,
         pool_size=settings.database_pool_size,
@@ -83,8 +94,12 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with database.read() as connection:
-            policies.update(await load_policies(connection))
+        try:
+            async with database.read() as connection:
+                policies.update(await load_policies(connection))
+        except (SQLAlchemyError, OSError) as error:
+            # The first request that needs them reads them; /readyz tells what is wrong until then.
+            log.warning("started_without_database", error=repr(error))
         # What exists now stays: the collector need not look at it again, which more than halves the slowest requests.
         gc.collect()
         gc.freeze()
@@ -93,9 +108,28 @@ def create_app(settings: Settings) -> Starlette:
         await jobs.close()
         await database.close()
 
-    endpoint = GraphQLEndpoint(schema, verifier_from(settings), make_context, settings.max_request_bytes)
+    verifier = verifier_from(settings)
+
+    async def readyz(_request: Request) -> Response:
+        parts = await operations.readiness(database, redis_url)
+        ready = all(state == "ok" for state in parts.values())
+        return JSONResponse(parts, status_code=200 if ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        viewer = await viewer_of(request, verifier)
+        if isinstance(viewer, ExpectedError):
+            return PlainTextResponse(f"{viewer.message}\n", 401, headers={"WWW-Authenticate": "Bearer"})
+        content, media_type = await operations.metrics(database)
+        return Response(content, media_type=media_type)
+
+    endpoint = GraphQLEndpoint(schema, verifier, make_context, settings.max_request_bytes)
     app = Starlette(
-        routes=[Route("/graphql", endpoint), Route("/healthz", healthz, methods=["GET"])],
+        routes=[
+            Route("/graphql", endpoint),
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
+        ],
         lifespan=lifespan,
     )
     app.add_middleware(RequestId)

@@ -1,7 +1,10 @@
 """The settings of every process, read once from the environment."""
 
+import re
+from datetime import time
 from functools import cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,6 +45,16 @@ class Settings(BaseSettings):
     recalculation_pause_ms: int = Field(default=100, ge=0, le=60_000)
     # Seconds for which a worker owns a run without a sign of life.
     run_lease_seconds: int = Field(default=15, ge=2, le=3600)
+    # Seconds after which the scheduler sends a run again that was accepted and is not being carried out.
+    sweep_after_seconds: int = Field(default=3, ge=1, le=600)
+    # Attempts in a row that got no further before the scheduler gives a run up as failed.
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    # The time of day at which the metrics of the day before are recorded.
+    metrics_time: time = time(1)
+    # The time of day at which all clients are recalculated.
+    recalculation_time: time = time(2)
+    # The time zone of both, by its name in the IANA database, Europe/Berlin for example.
+    schedule_time_zone: ZoneInfo = ZoneInfo("UTC")
 
     # Bytes of the largest GraphQL request that is read.
     max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
@@ -54,6 +67,27 @@ class Settings(BaseSettings):
         if value.lower() not in {"debug", "info", "warning", "error"}:
             raise ValueError("LOG_LEVEL must be debug, info, warning or error")
         return value.lower()
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"postgres(ql)?(\+\w+)?://", value):
+            raise ValueError("DATABASE_URL must look like postgresql://user:password@host/database")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"(rediss?|unix)://", value):
+            raise ValueError("REDIS_URL must look like redis://host:6379/0")
+        return value
+
+    @field_validator("metrics_time", "recalculation_time")
+    @classmethod
+    def _local_time(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("it must be a time of day as in 01:00; SCHEDULE_TIME_ZONE names its zone")
+        return value
 
     @field_validator("auth_secret")
     @classmethod

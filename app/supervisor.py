@@ -19,11 +19,11 @@ from pathlib import Path
 from types import FrameType
 
 import typer
-from rich.progress import Progress, TaskID
+from rich.console import Console
 
 from app.auth.tokens import Role, issue_token
+from app.commands import load_demo
 from app.database import Database
-from app.demo.service import load_if_empty
 from app.embedded import Servers, embedded_secret, embedded_servers, restart_dead
 from app.errors import Conflict
 from app.migrate import upgrade
@@ -113,20 +113,11 @@ def _processes(settings: Settings, port: int) -> list[_Process]:
 
 
 async def _load_demo(database_url: str) -> None:
-    """Load the demo portfolio if there is no client yet, with a bar for every step of it."""
     database = Database(database_url, pool_size=4)
-    with Progress() as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
-
-        try:
-            await load_if_empty(database, now=datetime.now(UTC), progress=tell)
-        finally:
-            await database.close()
+    try:
+        await load_demo(database, Console(stderr=True))
+    finally:
+        await database.close()
 
 
 def _keep_running(

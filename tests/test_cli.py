@@ -22,7 +22,19 @@ from tests.ingest.helpers import write
 from tests.machine import roomy_memory
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("up", "web", "worker", "migrate", "import", "recalculate", "token", "schema")
+COMMANDS = (
+    "up",
+    "web",
+    "worker",
+    "scheduler",
+    "migrate",
+    "import",
+    "recalculate",
+    "record-metrics",
+    "demo",
+    "token",
+    "schema",
+)
 
 CLIENTS = "external_id,name,status,churned_at,customer_since\nA,Acme,,,\nB,Beta,,,\ngone,Gone,CHURNED,2025-06-01,\n"
 MEMBERS = "client,external_id,created_at\nA,m1,2025-01-01\nA,m2,2025-01-01\nB,m1,2025-01-01\n"
@@ -80,14 +92,17 @@ async def fetch(servers_of: Mapping[str, str], query: str) -> list[tuple[object,
 async def test_help_names_every_command_and_every_option_of_each() -> None:
     everything, *each = await asyncio.gather(run("--help"), *(run(command, "--help") for command in COMMANDS))
     assert everything.status == 0
-    assert re.findall(r"^│ ([a-z]+) {2,}", everything.output, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^│ ([a-z-]+) {2,}", everything.output, re.MULTILINE) == list(COMMANDS)
     options = {
         "up": {"--port", "--data-dir", "--demo", "--no-demo"},
         "web": {"--host", "--port"},
         "worker": {"--threads"},
+        "scheduler": set(),
         "migrate": {"--data-dir"},
         "import": {"--data-dir"},
         "recalculate": {"--client", "--as-of", "--data-dir"},
+        "record-metrics": {"--date", "--data-dir"},
+        "demo": {"--data-dir"},
         "token": {"--role", "--subject", "--expires", "--data-dir"},
         "schema": set(),
     }
@@ -176,7 +191,7 @@ async def test_recalculate_calculates_everybody_or_one_for_today_or_a_day(loaded
     today = datetime.now(UTC).date()
     everybody = await run("recalculate", **loaded)
     assert (everybody.status, everybody.output) == (0, "")
-    assert "2 clients calculated, 0 failed." in everybody.errors
+    assert "2 clients done, 0 failed." in everybody.errors
     assert await fetch(loaded, SCORES) == [("A", str(today), 71), ("B", str(today), 100)]
     one = await run("recalculate", "--client", "A", "--as-of", "2025-03-31", **loaded)
     assert (one.status, one.output) == (0, "")
@@ -203,7 +218,7 @@ async def test_a_client_that_cannot_be_calculated_fails_by_itself(loaded: Mappin
     )
     ended = await run("recalculate", **loaded)
     assert ended.status == 3
-    assert "1 clients calculated, 1 failed." in ended.errors or "1 client calculated, 1 failed." in ended.errors
+    assert "1 client done, 1 failed." in ended.errors or "1 client done, 1 failed." in ended.errors
     assert [row[0] for row in await fetch(loaded, SCORES)] == ["B"]
 
 
@@ -221,7 +236,7 @@ async def test_what_cannot_be_recalculated_is_one_sentence_and_leaves_no_run(loa
         assert (ended.status, ended.output) == (2, ""), arguments
         assert ended.errors.startswith(f"client-health: {sentence}"), ended.errors
         assert len(ended.errors.splitlines()) == 1
-    assert await fetch(loaded, "SELECT FROM runs") == []
+    assert await fetch(loaded, "SELECT FROM runs WHERE kind LIKE 'RECALCULATE%'") == []
 
 
 @pytest.mark.parametrize("arguments", [("--as-of", "0001-01-01"), ("--client", "caf\udce9")])

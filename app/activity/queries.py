@@ -92,6 +92,7 @@ _SOURCES = (
         second="NULL",
         where="AND light <> previous_light",
     ),
+    _source("ALERT_RAISED", "alerts", at="raised_at", key="id::text", label="message", first="NULL", second="NULL"),
     _source(
         "ALERTS_CHANGED",
         "audit_events",

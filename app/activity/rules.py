@@ -8,6 +8,7 @@ class ActivityKind(StrEnum):
     """The kinds of activity, in the order in which those of one moment are listed."""
 
     ALERTS_CHANGED = "ALERTS_CHANGED"
+    ALERT_RAISED = "ALERT_RAISED"
     CAMPAIGN_CLOSED = "CAMPAIGN_CLOSED"
     CASE_CLOSED = "CASE_CLOSED"
     CASE_OPENED = "CASE_OPENED"
@@ -47,5 +48,7 @@ def describe(event: Event) -> str:
         case ActivityKind.LIGHT_CHANGED:
             before, after = (event.label or " ").lower().split(" ")
             return f"The traffic light went from {before} to {after}."
+        case ActivityKind.ALERT_RAISED:
+            return f"An alert was raised. {event.label}"
         case ActivityKind.ALERTS_CHANGED:
             return f"Alerts were switched {'on' if first else 'off'} by {event.label}."

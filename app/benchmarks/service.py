@@ -30,7 +30,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Benchmarks:
-    """A peer group and its metrics; `as_of` is the latest scoring day among the peers."""
+    """A peer group and its metrics; `as_of` is the latest scoring day among enough peers."""
 
     peer_count: int
     as_of: date | None
@@ -62,7 +62,8 @@ async def benchmarks(
         values["industry"] = industry
     statement = queries.group(by_size=size is not None, by_industry=industry is not None)
     row = (await fetch(connection, statement, **values))[0]
-    return Benchmarks(row.peers, row.as_of, [_metric(key, row, own.get(key.value.lower())) for key in BenchmarkMetric])
+    as_of = row.as_of if row.peers >= MINIMUM_PEERS else None
+    return Benchmarks(row.peers, as_of, [_metric(key, row, own.get(key.value.lower())) for key in BenchmarkMetric])
 
 
 def _metric(key: BenchmarkMetric, row: Row[Any], own: float | None) -> Metric:

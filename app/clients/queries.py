@@ -26,6 +26,18 @@ LOCK = text(
 
 SET_ALERTS = text("UPDATE clients SET alerts_enabled = :enabled WHERE id = :id")
 
+# A client whose alerts are switched as wanted already is left alone, and gets no entry in the audit trail.
+SET_ALERTS_OF = text(
+    "WITH switched AS (UPDATE clients SET alerts_enabled = :enabled WHERE id = ANY(CAST(:ids AS bigint[])) "
+    "AND alerts_enabled <> :enabled RETURNING id) "
+    "INSERT INTO audit_events (at, actor, action, client_id, run_id, request_id, changes) "
+    "SELECT :now, :actor, 'ALERTS_CHANGED', id, :run_id, :request_id, CAST(:changes AS jsonb) FROM switched"
+)
+
+LOCK_IN_ORDER = text("SELECT id FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR NO KEY UPDATE")
+
+SNOOZE = text("UPDATE clients SET alerts_snoozed_until = :until WHERE id = :id")
+
 # What each filter demands of a row. Those in CELL_CONDITIONS can be answered from the counts as well.
 CELL_CONDITIONS = {
     "lights": "light = ANY(CAST(:lights AS text[]))",
@@ -88,6 +100,17 @@ def counts(filters: Sequence[str]) -> TextClause:
     return text(
         f"SELECT {LIGHT_KEY} AS light, count(*)::integer AS clients FROM clients WHERE {LISTED}{where} GROUP BY 1"
     )
+
+
+def count_matching(filters: Sequence[str]) -> TextClause:
+    """Return the statement that counts the listed clients that match the filters."""
+    return text(f"SELECT count(*) AS clients FROM clients WHERE {LISTED}{_where(ROW_CONDITIONS, filters)}")
+
+
+def next_matching(filters: Sequence[str]) -> TextClause:
+    """Return the statement for the next listed clients, in id order, that match the filters."""
+    where = f"{LISTED}{_where(ROW_CONDITIONS, filters)}"
+    return text(f"SELECT id FROM clients WHERE id > :after AND {where} ORDER BY id LIMIT :size")
 
 
 CALCULATED_AT = text(

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import orjson
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -101,6 +102,8 @@ class Summary:
         return self.green + self.amber + self.red + self.unscored
 
 
+MAX_SNOOZE = timedelta(days=366)
+
 _MICROSECOND = timedelta(microseconds=1)
 # The sort key of a client without activity is 3,000,000 days; no key is larger.
 _MAX_SPAN = timedelta(days=3_000_001) // _MICROSECOND
@@ -162,7 +165,9 @@ async def by_ids(connection: AsyncConnection | AsyncSession, ids: Sequence[int])
 
 async def id_of(connection: AsyncConnection | AsyncSession, external_id: str) -> int:
     """Return the id of the client that the source system knows by `external_id`. Raises NotFound."""
-    found = await fetch(connection, queries.BY_EXTERNAL_ID, external_id=external_id)
+    # What a terminal could not decode cannot be sent to the database, either, and stands for no client.
+    known = external_id.isprintable()
+    found = await fetch(connection, queries.BY_EXTERNAL_ID, external_id=external_id) if known else []
     if not found:
         raise NotFound(f"There is no client with the external id {external_id!r}.")
     return int(found[0].id)
@@ -190,3 +195,59 @@ async def set_alerts(
             changes={"alerts_enabled": [not enabled, enabled]},
         )
     return (await by_ids(session, [client_id]))[client_id]
+
+
+async def snooze_alerts(
+    session: AsyncSession, client_id: int, until: datetime, *, actor: str, now: datetime, request_id: str | None
+) -> Row[Any]:
+    """Raise no alert for the client until then, and return the client.
+
+    Raises NotFound, and InvalidInput for a time that is past or more than a year away.
+    """
+    if not now < until <= now + MAX_SNOOZE:
+        raise InvalidInput("until", f"until must lie in the future and at most {MAX_SNOOZE.days} days ahead.")
+    found = await fetch(session, queries.LOCK, id=client_id)
+    if not found:
+        raise NotFound("There is no client with this id.")
+    await session.execute(queries.SNOOZE, {"id": client_id, "until": until})
+    before = found[0].alerts_snoozed_until
+    audit.record(
+        session,
+        AuditAction.ALERTS_SNOOZED,
+        actor=actor,
+        now=now,
+        request_id=request_id,
+        client_id=client_id,
+        changes={"alerts_snoozed_until": [before and before.isoformat(), until.isoformat()]},
+    )
+    return (await by_ids(session, [client_id]))[client_id]
+
+
+async def count_matching(session: AsyncSession, wanted: Filter) -> int:
+    """Return how many listed clients match."""
+    conditions = wanted.conditions()
+    return int((await fetch(session, queries.count_matching(list(conditions)), **conditions))[0].clients)
+
+
+async def next_matching(session: AsyncSession, wanted: Filter, after: int, size: int) -> list[int]:
+    """Return the next listed clients with an id above `after` that match, in id order."""
+    conditions = wanted.conditions()
+    statement = queries.next_matching(list(conditions))
+    return [row.id for row in await fetch(session, statement, **conditions, after=after, size=size)]
+
+
+async def set_alerts_of(
+    session: AsyncSession,
+    client_ids: Sequence[int],
+    *,
+    enabled: bool,
+    actor: str,
+    now: datetime,
+    request_id: str | None,
+    run_id: int,
+) -> None:
+    """Switch the alerts of many clients, with an entry in the audit trail for each that changes."""
+    await session.execute(queries.LOCK_IN_ORDER, {"ids": list(client_ids)})
+    values = {"ids": list(client_ids), "enabled": enabled, "actor": actor, "now": now, "run_id": run_id}
+    changes = orjson.dumps({"alerts_enabled": [not enabled, enabled]}).decode()
+    await session.execute(queries.SET_ALERTS_OF, values | {"request_id": request_id, "changes": changes})

@@ -47,7 +47,9 @@ class PeerBenchmarks:
     peer_count: int = strawberry.field(description="How many peers there are.")
     available: bool = strawberry.field(description="Whether there are enough peers.")
     unavailable_reason: str | None = strawberry.field(description="Why there are no values, null where there are.")
-    as_of: date | None = strawberry.field(description="The latest scoring day among the peers, null without peers.")
+    as_of: date | None = strawberry.field(
+        description="The latest scoring day among the peers, null with too few of them."
+    )
     metrics: list[PeerMetric] = strawberry.field(description="The four metrics, in a fixed order.")
 
 

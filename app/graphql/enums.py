@@ -5,6 +5,7 @@ from enum import StrEnum
 import strawberry
 
 from app.activity.rules import ActivityKind
+from app.alerts.rules import AlertKind, AlertStatus
 from app.benchmarks.rules import BenchmarkMetric
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
 from app.clients.service import SortField
@@ -135,6 +136,7 @@ _publish(
     ActivityKind,
     "What happened at a client.",
     ALERTS_CHANGED="Alerts were switched on or off.",
+    ALERT_RAISED="An alert was raised.",
     CAMPAIGN_CLOSED="A campaign closed.",
     CASE_CLOSED="A case was closed.",
     CASE_OPENED="A case was opened.",
@@ -167,4 +169,18 @@ _publish(
     RUNNING="A worker is carrying it out.",
     SUCCEEDED="It is finished; single clients may have failed.",
     FAILED="It failed as a whole, for the reason given.",
+)
+_publish(
+    AlertKind,
+    "What an alert is about.",
+    RISK_HIGH="The risk became high.",
+    LIGHT_WORSENED="The traffic light got worse.",
+    SCORE_DROP="The score dropped by more than 5 points.",
+)
+_publish(
+    AlertStatus,
+    "Where an alert stands.",
+    OPEN="Nobody has looked at it yet.",
+    ACKNOWLEDGED="Somebody looks after it.",
+    RESOLVED="The client's light is green again.",
 )

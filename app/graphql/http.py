@@ -77,6 +77,17 @@ def request_id(request: Request) -> str:
     return cast("str", state.setdefault("request_id", uuid4().hex))
 
 
+async def viewer_of(request: Request, verifier: Verifier) -> Viewer | ExpectedError:
+    """Return who the bearer token of the request speaks for, or why that is not known."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return Unauthenticated("Send a token in the header `Authorization: Bearer ...`.")
+    try:
+        return await verifier.verify(token.strip(), now=datetime.now(UTC))
+    except ExpectedError as error:
+        return error
+
+
 @dataclass(frozen=True)
 class GraphQLEndpoint:
     """The endpoint of the API, an ASGI application.
@@ -109,7 +120,8 @@ class GraphQLEndpoint:
 
     async def _answer(self, request: Request) -> Response:
         operation = await self._read_operation(request)
-        viewer = await self._viewer(request)
+        request.scope.setdefault("state", {})["operation"] = operation.name
+        viewer = await viewer_of(request, self.verifier)
         if isinstance(viewer, ExpectedError):
             allowed, refusal = {OperationType.MUTATION}, viewer
         else:
@@ -132,15 +144,6 @@ class GraphQLEndpoint:
             # What is wrong with a document would tell a stranger what the schema holds.
             result = _refusal(refusal)
         return _response(request, result)
-
-    async def _viewer(self, request: Request) -> Viewer | ExpectedError:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            return Unauthenticated("Send a token in the header `Authorization: Bearer ...`.")
-        try:
-            return await self.verifier.verify(token.strip(), now=datetime.now(UTC))
-        except ExpectedError as error:
-            return error
 
     async def _read_operation(self, request: Request) -> Operation:
         if request.method != "POST":

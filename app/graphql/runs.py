@@ -1,7 +1,7 @@
 """Runs in the API: asking for a calculation, and watching what runs do."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -22,6 +22,7 @@ from app.graphql.pagination import Node, PageInfo, check_first, decode, encode, 
 from app.health import requests
 from app.runs import service
 from app.runs.models import RunKind, RunStatus
+from app.usage import recording
 
 
 @strawberry.type(description="What went wrong for one client of a run.")
@@ -88,6 +89,21 @@ RecalculateHealthResult = Annotated[
 RecalculateAllHealthResult = Annotated[
     Run | ForbiddenError | UnauthenticatedError | UnavailableError,
     strawberry.union("RecalculateAllHealthResult", description="The accepted run, or why there is none."),
+]
+
+
+@strawberry.input(description="Which day's metrics to record.")
+class RecordDailyMetricsInput:
+    """The input of recordDailyMetrics."""
+
+    day: date | None = strawberry.field(
+        name="date", default=None, description="The UTC day, null for the last whole one."
+    )
+
+
+RecordDailyMetricsResult = Annotated[
+    Run | InvalidInputError | ForbiddenError | UnauthenticatedError | UnavailableError,
+    strawberry.union("RecordDailyMetricsResult", description="The accepted run, or why there is none."),
 ]
 
 
@@ -180,5 +196,17 @@ class RunMutation:
         async with context.database.begin() as session:
             run_id = await requests.recalculate_all(
                 session, requested_by=viewer.subject, now=context.now, request_id=context.request_id
+            )
+        return await run_by_key(context, run_id)
+
+    @strawberry.mutation(description="Has a day's metrics recorded; needs the role PLATFORM_ADMIN.")
+    async def record_daily_metrics(
+        self, info: Info, input: Annotated[RecordDailyMetricsInput, strawberry.argument(description="Which day.")]
+    ) -> RecordDailyMetricsResult:
+        """Accept the run and return it at once."""
+        viewer, context = require(info, Role.PLATFORM_ADMIN), info.context
+        async with context.database.begin() as session:
+            run_id = await recording.record_metrics(
+                session, requested_by=viewer.subject, now=context.now, day=input.day, request_id=context.request_id
             )
         return await run_by_key(context, run_id)

@@ -7,6 +7,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from app.errors import InvalidInput
 from app.graphql import limits
+from app.graphql.alerts import Alert, AlertMutation, AlertQuery, alert_by_key
 from app.graphql.benchmarks import BenchmarkQuery
 from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_key
 from app.graphql.context import Info, require
@@ -17,7 +18,7 @@ from app.graphql.runs import Run, RunMutation, RunQuery, run_by_key
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ClientQuery, BenchmarkQuery, RunQuery):
+class Query(ClientQuery, BenchmarkQuery, AlertQuery, RunQuery):
     """All queries."""
 
     @strawberry.field(description="Any object by its id, for a front end that holds one.")
@@ -30,6 +31,8 @@ class Query(ClientQuery, BenchmarkQuery, RunQuery):
         match type_name:
             case "Client":
                 return await client_by_key(info.context, key)
+            case "Alert":
+                return await alert_by_key(info.context, key)
             case "Run":
                 return await run_by_key(info.context, key)
             case _:
@@ -37,14 +40,14 @@ class Query(ClientQuery, BenchmarkQuery, RunQuery):
 
 
 @strawberry.type(description="What can be changed.")
-class Mutation(ClientMutation, RunMutation):
+class Mutation(ClientMutation, AlertMutation, RunMutation):
     """All mutations."""
 
 
 schema = Schema(
     query=Query,
     mutation=Mutation,
-    types=[Client, Run],
+    types=[Client, Alert, Run],
     extensions=[limits.DocumentLimits],
     exception_handlers=TYPED_ERRORS,
     config=StrawberryConfig(relay_max_results=100),

@@ -11,14 +11,19 @@ from app.health.service import count_scored
 from app.runs import service as runs
 from app.runs.models import RunKind
 
+# No import accepts anything earlier.
+EARLIEST_DAY = date(1970, 1, 1)
+
 
 def moment_of(day: date | None, now: datetime) -> datetime:
     """Return the `as_of` of a calculation for `day`: its end, or now for a calculation of today.
 
-    Raises InvalidInput for a day that has not begun.
+    Raises InvalidInput for a day that has not begun, and for one before 1970.
     """
     if day is None:
         return now
+    if day < EARLIEST_DAY:
+        raise InvalidInput("as_of", f"{day} is too long ago; health can be calculated from {EARLIEST_DAY} on.")
     if day > now.date():
         raise InvalidInput("as_of", f"{day} has not begun yet; health can be calculated up to {now.date()}.")
     return end_of_day(day)

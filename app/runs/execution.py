@@ -1,17 +1,33 @@
 """Carrying out a run, whatever its kind: the same for a worker and for the command line."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.clients.switching import switch
 from app.database import Database
-from app.health.recalculation import Pace, Progress, recalculate
+from app.health.recalculation import recalculate
+from app.ingest.runs import import_run
 from app.runs import service
+from app.runs.batches import Pace, Progress
 from app.runs.models import RunKind
+from app.runs.service import Claim
 from app.settings import Settings
+from app.usage.recording import record
 
 log = structlog.get_logger(__name__)
+
+
+# How the runs of each kind are carried out.
+KINDS: dict[RunKind, Callable[[Database, Claim, Pace, Progress | None], Awaitable[None]]] = {
+    RunKind.RECALCULATE_ONE: recalculate,
+    RunKind.RECALCULATE_ALL: recalculate,
+    RunKind.RECORD_METRICS: record,
+    RunKind.SET_ALERTS: switch,
+    RunKind.IMPORT: import_run,
+}
 
 
 async def execute(database: Database, run_id: int, settings: Settings, progress: Progress | None = None) -> bool:
@@ -19,6 +35,7 @@ async def execute(database: Database, run_id: int, settings: Settings, progress:
 
     An error that ends the attempt is raised after the run was given back, so that its next claim continues it.
     """
+    pace = Pace(settings.recalculation_batch_size, timedelta(milliseconds=settings.recalculation_pause_ms))
     lease = timedelta(seconds=settings.run_lease_seconds)
     async with database.begin() as session:
         run = await service.claim(session, run_id, lease)
@@ -27,14 +44,7 @@ async def execute(database: Database, run_id: int, settings: Settings, progress:
     with structlog.contextvars.bound_contextvars(run_id=run.id, attempt=run.attempt, request_id=run.request_id):
         log.info("run_started", kind=run.kind)
         try:
-            match run.kind:
-                case RunKind.RECALCULATE_ONE | RunKind.RECALCULATE_ALL:
-                    pause = timedelta(milliseconds=settings.recalculation_pause_ms)
-                    await recalculate(database, run, Pace(settings.recalculation_batch_size, pause), progress)
-                case _:
-                    async with database.begin() as session:
-                        await service.fail(session, run, f"Runs of the kind {run.kind} cannot be carried out.")
-                    return True
+            await KINDS[run.kind](database, run, pace, progress)
         except service.LeaseLostError:
             log.warning("run_lease_lost")
             return False

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from app.database import enum_column
+from app.runs.rules import SlotJob
 
 
 class RunKind(StrEnum):
@@ -43,6 +44,7 @@ class Run(SQLModel, table=True):
             "kind",
             text("coalesce(client_id, 0)"),
             text("coalesce(day, '-infinity')"),
+            text("coalesce(parameters, '{}')"),
             unique=True,
             postgresql_where=text(UNFINISHED),
         ),
@@ -75,16 +77,11 @@ class Run(SQLModel, table=True):
     position: int = Field(default=0, sa_type=BigInteger)
     # How often the run was claimed. It fences the effects: a batch of an older attempt is refused.
     attempt: int = Field(default=0, sa_type=SmallInteger)
+    # How many attempts in a row got no further; those that a stopping worker gave back in order do not count.
+    fruitless_attempts: int = Field(default=0, sa_type=SmallInteger)
     lease_until: datetime | None = None
     # Why the run as a whole failed.
     reason: str | None = Field(default=None, sa_type=Text)
-
-
-class SlotJob(StrEnum):
-    """What is done once a day."""
-
-    RECALCULATE_ALL = "RECALCULATE_ALL"
-    RECORD_METRICS = "RECORD_METRICS"
 
 
 class Slot(SQLModel, table=True):

@@ -5,15 +5,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 REQUEST = text(
     "INSERT INTO runs (kind, status, client_id, day, as_of, requested_by, request_id, requested_at, done, failed, "
-    "position, attempt) "
-    "VALUES (:kind, 'QUEUED', :client_id, :day, :as_of, :requested_by, :request_id, :now, 0, 0, 0, 0) "
-    "ON CONFLICT (kind, coalesce(client_id, 0), coalesce(day, '-infinity')) WHERE status IN ('QUEUED', 'RUNNING') "
-    "DO NOTHING RETURNING id"
+    "position, attempt, parameters) "
+    "VALUES (:kind, 'QUEUED', :client_id, :day, :as_of, :requested_by, :request_id, :now, 0, 0, 0, 0, "
+    "CAST(:parameters AS jsonb)) "
+    "ON CONFLICT (kind, coalesce(client_id, 0), coalesce(day, '-infinity'), coalesce(parameters, '{}')) "
+    "WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING RETURNING id"
 )
 
 UNFINISHED = text(
     "SELECT id FROM runs WHERE kind = :kind AND client_id IS NOT DISTINCT FROM CAST(:client_id AS bigint) "
-    "AND day IS NOT DISTINCT FROM CAST(:day AS date) AND status IN ('QUEUED', 'RUNNING')"
+    "AND day IS NOT DISTINCT FROM CAST(:day AS date) "
+    "AND parameters IS NOT DISTINCT FROM CAST(:parameters AS jsonb) AND status IN ('QUEUED', 'RUNNING')"
 )
 
 CLAIM = text(

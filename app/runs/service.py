@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -30,6 +31,8 @@ class Claim:
     client_id: int | None
     day: date | None
     as_of: datetime | None
+    parameters: Mapping[str, Any] | None
+    requested_by: str
     position: int
     attempt: int
     total: int | None
@@ -48,13 +51,15 @@ async def request(
     day: date | None = None,
     as_of: datetime | None = None,
     client_id: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
     request_id: str | None = None,
 ) -> int:
     """Accept a run and return its id; the message that starts it is sent after the commit.
 
-    While a run of the same kind, client and day is unfinished, that run is returned and nothing is written.
+    While a run of the same kind, client, day and parameters is unfinished, that run is returned and nothing is written.
     """
-    values = {"kind": kind, "client_id": client_id, "day": day}
+    stored = None if parameters is None else orjson.dumps(parameters).decode()
+    values = {"kind": kind, "client_id": client_id, "day": day, "parameters": stored}
     while True:
         created = await fetch(
             session, queries.REQUEST, **values, as_of=as_of, requested_by=requested_by, request_id=request_id, now=now
@@ -91,6 +96,8 @@ async def claim(session: AsyncSession, run_id: int, lease: timedelta) -> Claim |
         client_id=row.client_id,
         day=row.day,
         as_of=row.as_of,
+        parameters=row.parameters,
+        requested_by=row.requested_by,
         position=row.position,
         attempt=row.attempt,
         total=row.total,
@@ -118,6 +125,14 @@ async def advance(
         values = {"run_id": run.id, "client_id": client_id, "message": message, "attempt": run.attempt}
         await session.execute(queries.ADD_ERROR, values)
     await _held(session, run, queries.ADVANCE, done=done, failed=len(failures), position=position, lease=run.lease)
+
+
+async def progress(session: AsyncSession, run: Claim, *, done: int, failed: int) -> None:
+    """Record progress of a run without batches, and renew the lease.
+
+    Raises LeaseLostError when the run is no longer this attempt's.
+    """
+    await _held(session, run, queries.ADVANCE, done=done, failed=failed, position=0, lease=run.lease)
 
 
 async def finish(session: AsyncSession, run: Claim) -> None:

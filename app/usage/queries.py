@@ -65,10 +65,12 @@ METRICS = text(
     ") AS m ORDER BY w.id, m.day"
 )
 
-LISTED_FOR_METRICS = text(
-    "SELECT id FROM clients WHERE id > :after AND (customer_since IS NULL OR customer_since <= :day) "
-    "AND (status <> 'CHURNED' OR churned_at > :end) ORDER BY id LIMIT :size"
-)
+# Metrics are recorded for whoever was a client on that day.
+_RECORDED = "(customer_since IS NULL OR customer_since <= :day) AND (status <> 'CHURNED' OR churned_at > :end)"
+
+COUNT_RECORDED = text(f"SELECT count(*) AS clients FROM clients WHERE {_RECORDED}")
+
+NEXT_RECORDED = text(f"SELECT id FROM clients WHERE id > :after AND {_RECORDED} ORDER BY id LIMIT :size")
 
 RECORD = text(
     "INSERT INTO daily_metrics AS recorded (client_id, day, active_users, logins, session_minutes, cases_created, "

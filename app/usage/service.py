@@ -68,9 +68,14 @@ async def metric_history(
     return {client_id: changes(values, first[client_id]) for client_id, values in points.items()}
 
 
+async def count_clients(session: AsyncSession, day: date) -> int:
+    """Return how many clients' metrics of `day` are recorded."""
+    return int((await fetch(session, queries.COUNT_RECORDED, day=day, end=end_of_day(day)))[0].clients)
+
+
 async def next_clients(session: AsyncSession, after: int, size: int, day: date) -> list[int]:
     """Return the next clients whose metrics of `day` are recorded, in id order."""
-    found = await fetch(session, queries.LISTED_FOR_METRICS, after=after, size=size, day=day, end=end_of_day(day))
+    found = await fetch(session, queries.NEXT_RECORDED, after=after, size=size, day=day, end=end_of_day(day))
     return [row.id for row in found]
 
 

@@ -1,5 +1,7 @@
 """Alerts, and the actions on them in the audit trail."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -12,6 +14,7 @@ depends_on = None
 
 ACTIONS_BEFORE = "'ALERTS_CHANGED', 'RUN_REQUESTED'"
 ACTIONS = "'ALERTS_CHANGED', 'ALERTS_SNOOZED', 'ALERT_ACKNOWLEDGED', 'RUN_REQUESTED'"
+UNFINISHED_KEY = [sa.text("coalesce(client_id, 0)"), sa.text("coalesce(day, '-infinity')")]
 
 
 def one_of(name: str, *values: str) -> sa.Enum:
@@ -23,6 +26,14 @@ def admit_actions(actions: str) -> None:
     """Let the audit trail hold these actions and no other."""
     op.execute("ALTER TABLE audit_events DROP CONSTRAINT ck_audit_events_action")
     op.execute(f"ALTER TABLE audit_events ADD CONSTRAINT ck_audit_events_action CHECK (action IN ({actions}))")
+
+
+def unfinished_by(columns: list[Any]) -> None:
+    """Let there be one unfinished run for each combination of these columns."""
+    op.drop_index("uq_runs_unfinished", "runs")
+    op.create_index(
+        "uq_runs_unfinished", "runs", columns, unique=True, postgresql_where=sa.text("status IN ('QUEUED', 'RUNNING')")
+    )
 
 
 def upgrade() -> None:
@@ -63,6 +74,8 @@ def upgrade() -> None:
     )
     op.add_column("runs", sa.Column("parameters", postgresql.JSONB(), nullable=True))
     op.add_column("runs", sa.Column("sent_at", UTCDateTime(), nullable=True))
+    op.add_column("runs", sa.Column("fruitless_attempts", sa.SmallInteger(), server_default="0", nullable=False))
+    unfinished_by(["kind", *UNFINISHED_KEY, sa.text("coalesce(parameters, '{}')")])
     op.create_index(
         "ix_runs_unfinished", "runs", ["requested_at"], postgresql_where=sa.text("status IN ('QUEUED', 'RUNNING')")
     )
@@ -71,6 +84,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what was created, with the audit of actions that were not known before."""
     op.drop_index("ix_runs_unfinished", "runs")
+    unfinished_by(["kind", *UNFINISHED_KEY])
+    op.drop_column("runs", "fruitless_attempts")
     op.drop_column("runs", "sent_at")
     op.drop_column("runs", "parameters")
     op.drop_table("slots")

@@ -5,7 +5,7 @@ needs PLATFORM_ADMIN until it is named below.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -40,7 +40,14 @@ FOR_CLIENT_SUCCESS = {
     "recalculateHealth",
 }
 
-SAMPLES = {"ID": f'"{opaque(["Client", 1])}"', "Boolean": "true", "Int": "1", "String": '"a"', "Date": '"2026-01-31"'}
+SAMPLES = {
+    "ID": f'"{opaque(["Client", 1])}"',
+    "Boolean": "true",
+    "Int": "1",
+    "String": '"a"',
+    "Date": '"2026-01-31"',
+    "DateTime": f'"{(datetime.now(UTC) + timedelta(days=1)).isoformat()}"',
+}
 
 
 def root_fields(kind: OperationType) -> Iterator[tuple[str, GraphQLField]]:
@@ -60,6 +67,8 @@ def sample(type_: GraphQLInputType) -> str:
         return sample(type_.of_type)
     if isinstance(type_, GraphQLList):
         return f"[{sample(type_.of_type)}]"
+    if type_.name == "AcknowledgeAlertInput":
+        return f'{{ id: "{opaque(["Alert", 1])}" }}'
     if isinstance(type_, GraphQLInputObjectType):
         return f"{{ {arguments(type_.fields)} }}"
     named: Any = type_

@@ -11,6 +11,19 @@ from app.ingest.service import FileReport, ImportReport, import_path
 
 NOW = datetime(2025, 7, 1, tzinfo=UTC)
 
+TABLES = [
+    "clients",
+    "members",
+    "logins",
+    "cases",
+    "campaigns",
+    "campaign_responses",
+    "features",
+    "client_features",
+    "tickets",
+    "portfolio_counts",
+]
+
 
 def write(folder: Path, **files: str) -> Path:
     """Write each file, `clients_csv` being clients.csv, into a new or existing folder and return the folder."""
@@ -35,3 +48,8 @@ async def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query."""
     async with database.read() as connection:
         return [tuple(row) for row in await connection.execute(text(sql))]
+
+
+async def versions(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Return the place and the writing transaction of every row: what changes when a row is written again."""
+    return {table: await rows(database, f"SELECT ctid::text, xmin::text FROM {table} ORDER BY 1") for table in TABLES}

@@ -1,0 +1,68 @@
+"""The runs that switch the alerts of many clients, and asking for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clients import service
+from app.clients.service import Filter
+from app.database import Database
+from app.runs import service as runs
+from app.runs.batches import Pace, Progress, Work, carry_out
+from app.runs.models import RunKind
+from app.runs.service import Claim
+
+
+async def set_alerts(
+    session: AsyncSession, wanted: Filter, *, enabled: bool, requested_by: str, now: datetime, request_id: str | None
+) -> int:
+    """Accept switching the alerts of every listed client that matches, and return the run's id.
+
+    A run with the same filter and switch that is unfinished is returned instead of a new one.
+    """
+    wanted.conditions()
+    parameters = {"enabled": enabled, "filter": {k: v for k, v in asdict(wanted).items() if v is not None}}
+    return await runs.request(
+        session,
+        RunKind.SET_ALERTS,
+        requested_by=requested_by,
+        now=now,
+        parameters=parameters,
+        request_id=request_id,
+    )
+
+
+async def switch(database: Database, run: Claim, pace: Pace, progress: Progress | None = None) -> None:
+    """Switch the alerts of the run's clients. Raises LeaseLostError when another attempt took over."""
+    parameters = run.parameters or {}
+    wanted, enabled = filter_of(parameters["filter"]), bool(parameters["enabled"])
+
+    async def process(session: AsyncSession, batch: Sequence[int]) -> Mapping[int, str]:
+        await service.set_alerts_of(
+            session,
+            batch,
+            enabled=enabled,
+            actor=run.requested_by,
+            now=datetime.now(UTC),
+            request_id=run.request_id,
+            run_id=run.id,
+        )
+        return {}
+
+    work = Work(
+        count=lambda session: service.count_matching(session, wanted),
+        following=lambda session, after, size: service.next_matching(session, wanted, after, size),
+        process=process,
+    )
+    await carry_out(database, run, work, pace, progress)
+
+
+def filter_of(stored: Mapping[str, Any]) -> Filter:
+    """Return the filter from its stored form."""
+    values = dict(stored)
+    if "renewal_before" in values:
+        values["renewal_before"] = date.fromisoformat(values["renewal_before"])
+    return Filter(**values)

@@ -1,0 +1,113 @@
+"""What operators watch: whether the service is ready, and its figures in Prometheus format."""
+
+import asyncio
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from app.database import Database, fetch
+from app.migrate import latest_revision
+
+log = structlog.get_logger(__name__)
+
+# Callers choose operation names, so that only so many of them get a label of their own.
+MAX_OPERATIONS = 100
+CHECK_TIMEOUT_SECONDS = 3
+
+_REGISTRY = CollectorRegistry()
+REQUESTS = Counter("client_health_requests", "GraphQL requests.", ["operation", "status"], registry=_REGISTRY)
+SECONDS = Histogram(
+    "client_health_request_seconds", "How long GraphQL requests took.", ["operation"], registry=_REGISTRY
+)
+_operations: set[str] = set()
+
+RUNS = text(
+    "SELECT kind, status, count(*) AS runs, "
+    "coalesce(sum(extract(epoch FROM finished_at - started_at)), 0)::float8 AS seconds FROM runs GROUP BY 1, 2"
+)
+WAITING = text(
+    "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(requested_at) FILTER (WHERE status = 'QUEUED')), 0)"
+    "::float8 AS queued, coalesce(extract(epoch FROM clock_timestamp() - min(requested_at)), 0)::float8 AS unfinished "
+    "FROM runs WHERE status IN ('QUEUED', 'RUNNING')"
+)
+LIGHTS = text("SELECT light, sum(clients)::integer AS clients FROM portfolio_counts GROUP BY 1")
+ALERTS = text("SELECT count(*) AS alerts FROM alerts WHERE status <> 'RESOLVED'")
+REVISION = text("SELECT version_num FROM alembic_version")
+
+
+def observe(operation: str | None, status: int, started: float) -> None:
+    """Count a request that began at `started` of perf_counter and was answered with the HTTP status."""
+    name = operation or "anonymous"
+    if name not in _operations:
+        if len(_operations) >= MAX_OPERATIONS:
+            name = "other"
+        _operations.add(name)
+    REQUESTS.labels(name, str(status)).inc()
+    SECONDS.labels(name).observe(perf_counter() - started)
+
+
+async def readiness(database: Database, redis_url: str) -> Mapping[str, str]:
+    """Return "ok", or what is wrong, for the database, the migrations and Redis, each by its name."""
+    names = ("database", "migrations", "redis")
+    checks = (_check_database(database), _check_migrations(database), _check_redis(redis_url))
+    results = await asyncio.gather(
+        *(asyncio.wait_for(check, CHECK_TIMEOUT_SECONDS) for check in checks), return_exceptions=True
+    )
+    found = {}
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, BaseException):
+            log.warning("not_ready", part=name, error=repr(result))
+            found[name] = "does not answer"
+        else:
+            found[name] = result
+    return found
+
+
+async def _check_database(database: Database) -> str:
+    async with database.read() as connection:
+        await fetch(connection, text("SELECT 1"))
+    return "ok"
+
+
+async def _check_migrations(database: Database) -> str:
+    async with database.read() as connection:
+        revision = (await fetch(connection, REVISION))[0].version_num
+    wanted = await asyncio.to_thread(latest_revision)
+    # A newer database is fine: the old version serves on while the new one migrates.
+    return "ok" if revision >= wanted else f"at {revision}, but {wanted} is needed: run client-health migrate"
+
+
+async def _check_redis(redis_url: str) -> str:
+    async with Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1) as client:
+        await client.ping()
+    return "ok"
+
+
+async def metrics(database: Database) -> tuple[bytes, str]:
+    """Return the figures of this process and of the database, and their media type."""
+    registry = CollectorRegistry()
+    runs = Gauge("client_health_runs", "Runs by kind and status.", ["kind", "status"], registry=registry)
+    seconds = Gauge(
+        "client_health_run_seconds", "Seconds that runs took together.", ["kind", "status"], registry=registry
+    )
+    queued = Gauge("client_health_queue_age_seconds", "Age of the oldest queued run.", registry=registry)
+    oldest = Gauge("client_health_oldest_unfinished_run_seconds", "Age of the oldest run in work.", registry=registry)
+    clients = Gauge("client_health_clients", "Listed clients by light.", ["light"], registry=registry)
+    alerts = Gauge("client_health_unresolved_alerts", "Alerts that are open or acknowledged.", registry=registry)
+    async with database.read() as connection:
+        for row in await fetch(connection, RUNS):
+            runs.labels(row.kind, row.status).set(row.runs)
+            seconds.labels(row.kind, row.status).set(row.seconds)
+        waiting: Any = (await fetch(connection, WAITING))[0]
+        queued.set(waiting.queued)
+        oldest.set(waiting.unfinished)
+        for row in await fetch(connection, LIGHTS):
+            clients.labels(row.light or "UNSCORED").set(row.clients)
+        alerts.set((await fetch(connection, ALERTS))[0].alerts)
+    return generate_latest(_REGISTRY) + generate_latest(registry), CONTENT_TYPE_LATEST
