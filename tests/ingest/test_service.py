@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.database import Database
-from tests.ingest.helpers import NOW, counts, load, rows, versions, write
+from tests.ingest.helpers import counts, load, rows, versions, write
 
 CLIENTS = "external_id,name\nA,Acme\nB,Beta\n"
 
