@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from rich.console import Console
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import commands, supervisor
 from app.auth.tokens import Role, issue_token, parse_lifetime
@@ -22,6 +22,7 @@ from app.embedded import embedded_secret, embedded_servers
 from app.errors import ExpectedError, InvalidInput
 from app.logs import configure_logging
 from app.migrate import upgrade
+from app.runs.service import LeaseLostError
 from app.settings import Settings, get_settings
 
 cli = typer.Typer(
@@ -31,6 +32,9 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True)
+
+# PostgreSQL's code for a table that does not exist.
+UNDEFINED_TABLE = "42P01"
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Where the private servers keep their data, when DATABASE_URL is not set.")
@@ -73,6 +77,14 @@ def with_database(settings: Settings, work: Callable[[Database], Coroutine[Any, 
     return asyncio.run(run())
 
 
+def require_servers() -> None:
+    """Raise InvalidInput unless both servers are named by the settings."""
+    settings = get_settings()
+    for name in ("database_url", "redis_url"):
+        if getattr(settings, name) is None:
+            raise InvalidInput(name.upper(), f"{name.upper()} is not set.")
+
+
 @cli.command()
 def up(
     port: Annotated[int, typer.Option(help="The port of the web server.", min=1, max=65535)] = 8000,
@@ -90,25 +102,19 @@ def web(
 ) -> None:
     """Serve the GraphQL API; needs DATABASE_URL, REDIS_URL and a way to check tokens."""
     # Imported here, since the other commands start in half the time without the web server and the API.
-    import uvicorn  # noqa: PLC0415
-
-    from app.main import create_app  # noqa: PLC0415
+    from app.main import server  # noqa: PLC0415
 
     settings = get_settings()
     configure_logging(settings.log_level)
     try:
-        application = create_app(settings)
+        serving = server(settings, host=host, port=port)
     except ValueError as error:
         raise InvalidInput("settings", str(error)) from error
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=20,
-    )
+    with suppress(KeyboardInterrupt):
+        serving.run()
+    if not serving.started:
+        # It has said why, and 3 is what uvicorn itself ends with.
+        raise typer.Exit(3)
 
 
 @cli.command()
@@ -116,8 +122,16 @@ def worker(
     threads: Annotated[int, typer.Option(help="How many runs are carried out at the same time.", min=1, max=64)] = 4,
 ) -> None:
     """Carry out runs; needs DATABASE_URL and REDIS_URL."""
+    require_servers()
     command = ["-m", "dramatiq", "workers.actors", "--processes", "1", "--threads", str(threads)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the arguments are composed right here.
+
+
+@cli.command()
+def scheduler() -> None:
+    """Take the daily slots and send again what was lost; needs DATABASE_URL and REDIS_URL. Any number may run."""
+    require_servers()
+    os.execv(sys.executable, [sys.executable, "-m", "workers.scheduler"])  # noqa: S606 - the same.
 
 
 @cli.command()
@@ -135,8 +149,10 @@ def import_(
 ) -> None:
     """Import files; exits with 3 when rows were rejected and 2 when a file could not be read."""
     with migrated_settings(data_dir) as settings:
+        # Whoever finishes an interrupted import may stand in another folder.
+        absolute = path.resolve()
         raise typer.Exit(
-            with_database(settings, lambda database: commands.import_files(database, settings, path, console))
+            with_database(settings, lambda database: commands.import_files(database, settings, absolute, console))
         )
 
 
@@ -233,9 +249,19 @@ def main() -> None:
         sys.exit(_refuse(error.message))
     except ValidationError as error:
         sys.exit(_refuse("; ".join(map(_setting_problem, error.errors()))))
-    except (OperationalError, InterfaceError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        sys.exit(_refuse(f"The database or the queue does not answer: {cause}"))
+    except LeaseLostError:
+        sys.exit(_refuse("The work was taken over by another process, because this one had stood still."))
+    except (SQLAlchemyError, OSError) as error:
+        sys.exit(_refuse(_outage(error)))
+
+
+def _outage(error: SQLAlchemyError | OSError) -> str:
+    """Return one sentence about what the database or the queue said, without the statement that it said it of."""
+    cause = getattr(error, "orig", None) or error
+    if getattr(cause, "sqlstate", None) == UNDEFINED_TABLE:
+        return "The database has no tables yet, or old ones: run client-health migrate."
+    said = str(cause).splitlines() or [type(cause).__name__]
+    return f"The database or the queue does not answer as it should: {said[0]}"
 
 
 def _setting_problem(error: ErrorDetails) -> str:

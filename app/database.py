@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NewType
 
 import orjson
@@ -20,6 +20,16 @@ SQLModel.metadata.naming_convention = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+class AdvisoryLock(IntEnum):
+    """What one process at a time may do, as the keys of PostgreSQL's advisory locks."""
+
+    MIGRATE = 4_817_263_001
+    SCHEDULE = 4_817_263_002
+    IMPORT = 4_817_263_003
+    LOAD_DEMO = 4_817_263_004
+
 
 # A connection on which every statement is its own transaction and none of them writes.
 ReadConnection = NewType("ReadConnection", AsyncConnection)
@@ -58,12 +68,16 @@ class Database:
         *,
         pool_size: int = 10,
         statement_timeout_seconds: int | None = None,
+        idle_timeout_seconds: int | None = None,
         send_jobs: Callable[[list[Job]], None] | None = None,
     ) -> None:
         self._send_jobs = send_jobs
         server_settings = {"application_name": "client-health", "jit": "off", "timezone": "UTC"}
         if statement_timeout_seconds is not None:
             server_settings["statement_timeout"] = f"{statement_timeout_seconds}s"
+        if idle_timeout_seconds is not None:
+            # A process that is paused or cut off in the middle of a transaction would keep its locks for ever.
+            server_settings["idle_in_transaction_session_timeout"] = f"{idle_timeout_seconds}s"
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
             pool_size=pool_size,

@@ -1,4 +1,13 @@
-"""The few errors that a caller is expected to see, each with its machine-readable code."""
+"""The few errors that a caller is expected to see, each with its machine-readable code, and those that pass."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+# PostgreSQL's classes of errors after which the same work may succeed: connection lost, transaction rolled back by a
+# deadlock or another transaction, resources exhausted, and the operator's (or a timeout's) intervention.
+_PASSING_CLASSES = {"08", "40", "53", "57"}
+# A transaction that PostgreSQL has ended because nothing was heard from it for too long.
+_IDLE_IN_TRANSACTION = "25P03"
 
 
 class ExpectedError(Exception):
@@ -49,3 +58,21 @@ class Unavailable(ExpectedError):
     """A server that this one needs does not answer; the same request may succeed later."""
 
     code = "UNAVAILABLE"
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """Return PostgreSQL's code of the error, empty if it is not PostgreSQL's."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Return whether the error tells of the database's state and not of the work, which may succeed when repeated."""
+    if isinstance(error, DBAPIError):
+        return (
+            isinstance(error, OperationalError | InterfaceError)
+            or error.connection_invalidated
+            or sqlstate(error)[:2] in _PASSING_CLASSES
+            or sqlstate(error) == _IDLE_IN_TRANSACTION
+        )
+    # Nothing between this process and a server but sockets: whatever an OSError is, it happened there.
+    return isinstance(error, OSError | PoolTimeoutError)

@@ -1,6 +1,7 @@
 """The names of the queue's jobs, and sending them: only after the commit of what they point at."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 EXECUTE_RUN = "execute_run"
 QUEUE = "runs"
+
+# Messages that may wait for a slow Redis; whatever is more will be sent by the sweeper.
+MAX_SENDING = 100
+# A process that stops must not wait long for a queue that does not answer.
+CLOSE_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -35,17 +41,22 @@ def redis_client(url: str) -> redis.Redis:
 
 
 class JobQueue:
-    """Sends jobs from a web process, off the event loop, so that no request ever waits for Redis."""
+    """Sends jobs off the event loop, so that no request ever waits for Redis."""
 
     def __init__(self, redis_url: str) -> None:
         self._broker = RedisBroker(client=redis_client(redis_url), middleware=[])  # type: ignore[no-untyped-call]
-        self._sending: set[asyncio.Task[None]] = set()
+        # One thread of its own: a queue that hangs must not keep the event loop's other threads from their work.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs")
+        self._sending: set[asyncio.Future[None]] = set()
 
     def send(self, jobs: list[Job]) -> None:
-        """Start sending; returns at once. A job that cannot be sent is logged: its run row is still there."""
-        task = asyncio.create_task(asyncio.to_thread(self._send, jobs))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        """Start sending; returns at once. What cannot be sent is logged: the runs are rows, and will be sent again."""
+        if len(self._sending) >= MAX_SENDING:
+            log.warning("jobs_not_sent", arguments=[job.arguments for job in jobs], error="too many are waiting")
+            return
+        sending = asyncio.get_running_loop().run_in_executor(self._thread, self._send, jobs)
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
 
     def _send(self, jobs: list[Job]) -> None:
         for job in jobs:
@@ -55,9 +66,21 @@ class JobQueue:
             try:
                 self._broker.enqueue(message)
             except redis.RedisError as error:
-                log.warning("job_not_sent", actor=job.actor, arguments=job.arguments, error=str(error))
+                # The others would only wait for the same silent server, one after the other.
+                log.warning("jobs_not_sent", actor=job.actor, arguments=job.arguments, error=str(error))
+                return
+
+    async def size(self) -> int:
+        """Return how many messages wait or are being worked on. Raises redis.RedisError."""
+        return int(await asyncio.to_thread(self._broker.do_qsize, QUEUE))
 
     async def close(self) -> None:
-        """Wait for what is being sent, and close the connections."""
-        await asyncio.gather(*self._sending)
+        """Wait a moment for what is being sent, drop the rest, which the scheduler sends again, and disconnect."""
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=CLOSE_SECONDS)
+            for sending in late:
+                sending.cancel()
+            if late:
+                log.warning("jobs_not_sent", error=f"{len(late)} were still waiting when the process stopped")
         await asyncio.to_thread(self._broker.client.close)
+        self._thread.shutdown(wait=False)

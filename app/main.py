@@ -3,17 +3,19 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from socket import socket
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import structlog
+import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import operations
@@ -22,7 +24,10 @@ from app.database import Database
 from app.errors import ExpectedError
 from app.graphql.context import Context
 from app.graphql.http import GraphQLEndpoint, request_id, viewer_of
+from app.graphql.live import Hub
 from app.graphql.schema import schema
+from app.graphql.sse import StreamEndpoint
+from app.graphql.websocket import WebSocketEndpoint
 from app.health.rules import Policy
 from app.health.service import load_policies
 from app.jobs import JobQueue
@@ -42,21 +47,19 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        identifier, started, status = uuid4().hex, perf_counter(), 500
+        identifier, started = uuid4().hex, perf_counter()
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", identifier.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identifier):
             await self.app(scope, receive, send_with_id)
         if scope["path"] == "/graphql":
-            operations.observe(state.get("operation"), status, started)
+            operations.observe(state.get("operation"), state.get("code", "OK"), started)
 
 
 async def healthz(_request: Request) -> PlainTextResponse:
@@ -80,8 +83,14 @@ def create_app(settings: Settings) -> Starlette:
         send_jobs=jobs.send,
     )
     policies: dict[int, Policy] = {}
+    live = Hub(
+        database.read,
+        every=timedelta(milliseconds=settings.live_poll_ms),
+        # A worker that takes longer to write an alert than its lease lasts is refused.
+        overlap=timedelta(seconds=settings.run_lease_seconds),
+    )
 
-    async def make_context(request: Request, viewer: Viewer | ExpectedError) -> Context:
+    async def make_context(request: HTTPConnection, viewer: Viewer | ExpectedError) -> Context:
         return Context(
             database=database,
             settings=settings,
@@ -90,6 +99,7 @@ def create_app(settings: Settings) -> Starlette:
             viewer=viewer if isinstance(viewer, Viewer) else None,
             refusal=None if isinstance(viewer, Viewer) else viewer,
             known_policies=policies,
+            live=live,
         )
 
     @asynccontextmanager
@@ -105,6 +115,7 @@ def create_app(settings: Settings) -> Starlette:
         gc.freeze()
         gc.set_threshold(50_000, 50, 50)
         yield {}
+        await live.close()
         await jobs.close()
         await database.close()
 
@@ -123,9 +134,13 @@ def create_app(settings: Settings) -> Starlette:
         return Response(content, media_type=media_type)
 
     endpoint = GraphQLEndpoint(schema, verifier, make_context, settings.max_request_bytes)
+    origins = frozenset(filter(None, settings.allowed_origins.split(",")))
+    stream = StreamEndpoint(schema, verifier, make_context, settings.max_request_bytes, live.closing)
     app = Starlette(
         routes=[
             Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", WebSocketEndpoint(endpoint, origins)),
+            Route("/graphql/stream", stream),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
@@ -133,4 +148,34 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.add_middleware(RequestId)
+    app.state.live = live
     return app
+
+
+class Server(uvicorn.Server):
+    """A web server that ends the subscriptions when it is asked to stop; it would wait for them instead."""
+
+    def __init__(self, config: uvicorn.Config, live: Hub) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Finish the requests in flight and stop."""
+        self._live.end()
+        await super().shutdown(sockets)
+
+
+def server(settings: Settings, *, host: str, port: int) -> Server:
+    """Return the web server of one process. Raises ValueError when a setting is missing."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ws_max_size=settings.max_request_bytes,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+    )
+    return Server(config, app.state.live)

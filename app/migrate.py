@@ -1,5 +1,6 @@
 """The database schema's versions."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -25,6 +26,7 @@ def downgrade(database_url: str, revision: str) -> None:
     command.downgrade(alembic_config(database_url), revision)
 
 
+@cache
 def latest_revision() -> str:
     """Return the revision that this version of the code needs."""
     head = ScriptDirectory.from_config(alembic_config("")).get_current_head()

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.asyncio import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from app.database import Database, fetch
 from app.migrate import latest_revision
@@ -21,7 +22,8 @@ MAX_OPERATIONS = 100
 CHECK_TIMEOUT_SECONDS = 3
 
 _REGISTRY = CollectorRegistry()
-REQUESTS = Counter("client_health_requests", "GraphQL requests.", ["operation", "status"], registry=_REGISTRY)
+# The code is that of the first error, or OK.
+REQUESTS = Counter("client_health_requests", "GraphQL requests.", ["operation", "code"], registry=_REGISTRY)
 SECONDS = Histogram(
     "client_health_request_seconds", "How long GraphQL requests took.", ["operation"], registry=_REGISTRY
 )
@@ -41,14 +43,14 @@ ALERTS = text("SELECT count(*) AS alerts FROM alerts WHERE status <> 'RESOLVED'"
 REVISION = text("SELECT version_num FROM alembic_version")
 
 
-def observe(operation: str | None, status: int, started: float) -> None:
-    """Count a request that began at `started` of perf_counter and was answered with the HTTP status."""
+def observe(operation: str | None, code: str, started: float) -> None:
+    """Count a request that began at `started` of perf_counter and was answered with that code."""
     name = operation or "anonymous"
     if name not in _operations:
         if len(_operations) >= MAX_OPERATIONS:
             name = "other"
         _operations.add(name)
-    REQUESTS.labels(name, str(status)).inc()
+    REQUESTS.labels(name, code).inc()
     SECONDS.labels(name).observe(perf_counter() - started)
 
 
@@ -76,11 +78,17 @@ async def _check_database(database: Database) -> str:
 
 
 async def _check_migrations(database: Database) -> str:
-    async with database.read() as connection:
-        revision = (await fetch(connection, REVISION))[0].version_num
     wanted = await asyncio.to_thread(latest_revision)
+    try:
+        async with database.read() as connection:
+            found = await fetch(connection, REVISION)
+    except ProgrammingError:
+        # The database answers, and has no such table: it was never migrated.
+        found = []
+    revision = found[0].version_num if found else ""
     # A newer database is fine: the old version serves on while the new one migrates.
-    return "ok" if revision >= wanted else f"at {revision}, but {wanted} is needed: run client-health migrate"
+    state = f"at {revision}" if revision else "never migrated"
+    return "ok" if revision >= wanted else f"{state}, but {wanted} is needed: run client-health migrate"
 
 
 async def _check_redis(redis_url: str) -> str:

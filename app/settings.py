@@ -16,9 +16,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     # PostgreSQL, as postgresql://user:password@host/database; unset means the embedded server.
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
     # Redis or Valkey, as redis://host:port/0; unset means the embedded server.
-    redis_url: str | None = None
+    redis_url: str | None = Field(default=None, repr=False)
     # Where the embedded servers keep their files; unset means a folder beside the code or below /var/lib.
     data_dir: Path | None = None
     # Connections that one web process holds open to PostgreSQL.
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     statement_timeout_seconds: int = Field(default=15, ge=1, le=600)
 
     # The secret that signs and checks HS256 tokens, at least 32 bytes; one of this and OIDC_ISSUER is needed.
-    auth_secret: str | None = None
+    auth_secret: str | None = Field(default=None, repr=False)
     # The OIDC issuer whose RS256 and ES256 tokens are accepted instead.
     oidc_issuer: str | None = None
     # Where that issuer publishes its keys; unset means what its discovery document says.
@@ -58,6 +58,10 @@ class Settings(BaseSettings):
 
     # Bytes of the largest GraphQL request that is read.
     max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
+    # Origins of other pages whose scripts may open a WebSocket, as in https://a.example,https://b.example.
+    allowed_origins: str = ""
+    # Milliseconds between two looks at the database while somebody subscribes to runs or alerts.
+    live_poll_ms: int = Field(default=300, ge=50, le=10_000)
     # Least severe log lines that are written: debug, info, warning or error.
     log_level: str = "info"
 
@@ -88,6 +92,14 @@ class Settings(BaseSettings):
         if value.tzinfo is not None:
             raise ValueError("it must be a time of day as in 01:00; SCHEDULE_TIME_ZONE names its zone")
         return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _allowed_origins(cls, value: str) -> str:
+        origins = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
+        if not all(re.fullmatch(r"https?://[^/?#\s]+", origin) for origin in origins):
+            raise ValueError("ALLOWED_ORIGINS must look like https://a.example,https://b.example:8443")
+        return ",".join(origins)
 
     @field_validator("auth_secret")
     @classmethod

@@ -109,6 +109,7 @@ def _processes(settings: Settings, port: int) -> list[_Process]:
     return [
         _Process("web", [*program, "web", "--port", str(port)], env),
         _Process("worker", [*program, "worker"], env),
+        _Process("scheduler", [*program, "scheduler"], env),
     ]
 
 

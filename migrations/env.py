@@ -6,12 +6,9 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.database import async_url
+from app.database import AdvisoryLock, async_url
 from app.settings import get_settings
 from app.tables import metadata
-
-# Two processes that start at once must not migrate at once: the second waits here and then finds nothing to do.
-MIGRATION_LOCK = 4_817_263_001
 
 
 def migrate(connection: Connection) -> None:
@@ -24,7 +21,8 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        # Two processes that start at once must not migrate at once: the second waits here and finds nothing to do.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({AdvisoryLock.MIGRATE:d})")
         context.run_migrations()
 
 

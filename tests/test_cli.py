@@ -92,7 +92,7 @@ async def fetch(servers_of: Mapping[str, str], query: str) -> list[tuple[object,
 async def test_help_names_every_command_and_every_option_of_each() -> None:
     everything, *each = await asyncio.gather(run("--help"), *(run(command, "--help") for command in COMMANDS))
     assert everything.status == 0
-    assert re.findall(r"^│ ([a-z-]+) {2,}", everything.output, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^│ ([a-z][a-z-]*) {2,}", everything.output, re.MULTILINE) == list(COMMANDS)
     options = {
         "up": {"--port", "--data-dir", "--demo", "--no-demo"},
         "web": {"--host", "--port"},
@@ -195,7 +195,7 @@ async def test_recalculate_calculates_everybody_or_one_for_today_or_a_day(loaded
     assert await fetch(loaded, SCORES) == [("A", str(today), 71), ("B", str(today), 100)]
     one = await run("recalculate", "--client", "A", "--as-of", "2025-03-31", **loaded)
     assert (one.status, one.output) == (0, "")
-    assert "1 clients calculated, 0 failed." in one.errors or "1 client calculated, 0 failed." in one.errors
+    assert "1 client done, 0 failed." in one.errors
     assert (await fetch(loaded, SCORES))[0] == ("A", "2025-03-31", 0)
     # The client that left is calculated as it was before it left.
     before = await run("recalculate", "--client", "gone", "--as-of", "2025-05-31", **loaded)
@@ -244,6 +244,54 @@ async def test_the_oddest_arguments_are_refused_or_calculated(
     loaded: Mapping[str, str], arguments: tuple[str, ...]
 ) -> None:
     assert (await run("recalculate", *arguments, **loaded)).status in {0, 2}
+
+
+RECORDED = """
+    SELECT external_id, day::text, logins FROM daily_metrics JOIN clients ON id = client_id ORDER BY 2, 1
+"""
+
+
+async def test_record_metrics_records_the_last_whole_day_or_another(loaded: Mapping[str, str]) -> None:
+    await fetch(
+        loaded,
+        "INSERT INTO logins (client_id, member_id, at) SELECT client_id, id, '2026-01-31T10:00Z' FROM members "
+        "WHERE external_id = 'm1'",
+    )
+    day = await run("record-metrics", "--date", "2026-01-31", **loaded)
+    assert (day.status, day.output) == (0, "")
+    assert "2 clients done, 0 failed." in day.errors
+    # The client that left in 2025 is not recorded any more.
+    assert await fetch(loaded, RECORDED) == [("A", "2026-01-31", 1), ("B", "2026-01-31", 1)]
+    before = datetime.now(UTC).date()
+    assert (await run("record-metrics", **loaded)).status == 0
+    days = {str(today - timedelta(days=1)) for today in (before, datetime.now(UTC).date())}
+    assert {row[1] for row in await fetch(loaded, RECORDED)} - {"2026-01-31"} <= days
+    assert len(await fetch(loaded, RECORDED)) == 4
+    runs = await fetch(
+        loaded, "SELECT status, total, done, failed, requested_by FROM runs WHERE kind = 'RECORD_METRICS'"
+    )
+    assert runs == [("SUCCEEDED", 2, 2, 0, "command line")] * 2
+
+
+async def test_a_day_that_cannot_be_recorded_is_one_sentence_and_leaves_no_run(loaded: Mapping[str, str]) -> None:
+    tomorrow = str(datetime.now(UTC).date() + timedelta(days=1))
+    for day, sentence in {
+        tomorrow: "Metrics can be recorded from 1970-01-01 to ",
+        "1969-12-31": "Metrics can be recorded from 1970-01-01 to ",
+        "31.01.2026": "'31.01.2026' is not a date; write it as in 2026-01-31.",
+    }.items():
+        ended = await run("record-metrics", "--date", day, **loaded)
+        assert (ended.status, ended.output) == (2, ""), day
+        assert ended.errors.startswith(f"client-health: {sentence}"), ended.errors
+        assert len(ended.errors.splitlines()) == 1
+    assert await fetch(loaded, "SELECT FROM runs WHERE kind = 'RECORD_METRICS'") == []
+
+
+async def test_the_demo_portfolio_is_loaded_only_where_there_is_no_client(loaded: Mapping[str, str]) -> None:
+    ended = await run("demo", **loaded)
+    assert (ended.status, ended.output) == (0, "")
+    assert "There are clients already; nothing was loaded." in ended.errors
+    assert await fetch(loaded, "SELECT external_id FROM clients ORDER BY 1") == [("A",), ("B",), ("gone",)]
 
 
 async def test_a_token_holds_the_role_the_subject_and_its_end() -> None:

@@ -68,7 +68,16 @@ ALLOWED: Mapping[str, set[str]] = {
     "auth": {"auth", "app.errors", "app.settings"},
     "loaders": {"graphql", "service", "queries", "rules", "models", "app.errors", "app.database"},
     "graphql": {"graphql", "loaders", "service", "rules", "models", "auth", "app.errors"},
-    "workers": {"workers", "service", "app.database", "app.jobs", "app.settings", "app.logs", "app.processes"},
+    "workers": {
+        "workers",
+        "service",
+        "app.tables",
+        "app.database",
+        "app.jobs",
+        "app.settings",
+        "app.logs",
+        "app.processes",
+    },
     "migrations": {"migrations", "app.database", "app.settings", "app.tables"},
     # Jobs are sent after the commit, which the database sees to.
     "app.database": {"app.jobs"},

@@ -21,7 +21,12 @@ if multiprocessing.parent_process() is not None:
 
 configure_logging(settings.log_level)
 dramatiq.set_broker(make_broker(settings.redis_url))
-database = Database(settings.database_url, pool_size=settings.database_pool_size)
+database = Database(
+    settings.database_url,
+    pool_size=settings.database_pool_size,
+    # After its lease a batch can no longer be committed, and must not keep the next attempt from its clients.
+    idle_timeout_seconds=settings.run_lease_seconds,
+)
 
 
 @dramatiq.actor(actor_name=jobs.EXECUTE_RUN, queue_name=jobs.QUEUE)

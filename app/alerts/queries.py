@@ -6,7 +6,7 @@ from sqlalchemy import TextClause, text
 
 # Who of the clients may be alerted about the day: switched on, not snoozed, and no later day is scored already.
 ALERTED = text(
-    "SELECT id, name FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) AND alerts_enabled "
+    "SELECT id, name FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) AND alerts_enabled AND status <> 'CHURNED' "
     "AND (alerts_snoozed_until IS NULL OR alerts_snoozed_until <= :now) "
     "AND (scored_day IS NULL OR scored_day <= :day)"
 )
@@ -42,8 +42,12 @@ ACKNOWLEDGE = text(
     "WHERE id = :id"
 )
 
-# Ids are given out before their rows can be seen, so that newcomers are told by when they were written instead.
-WRITTEN_SINCE = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.created_at >= :since ORDER BY a.created_at, a.id")
+# Ids are given out before their rows can be seen, so that newcomers are told by when they were written instead. The
+# clock is the database's, and comes even where there is no alert.
+WRITTEN_SINCE = text(
+    f"SELECT t.looked_at, {COLUMNS} FROM (SELECT clock_timestamp() AS looked_at) AS t "
+    "LEFT JOIN alerts AS a ON a.created_at >= CAST(:since AS timestamptz) ORDER BY a.created_at, a.id"
+)
 
 CONDITIONS = {
     "statuses": "a.status = ANY(CAST(:statuses AS text[]))",

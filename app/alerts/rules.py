@@ -41,7 +41,8 @@ class Standing:
 def reasons(before: Standing, after: Standing) -> list[AlertKind]:
     """Return why the newer score deserves an alert, the gravest reason first; none for a score that does not."""
     found = []
-    if after.risk is RiskLevel.HIGH and before.risk is not RiskLevel.HIGH:
+    # Compared by value: a standing that was read from the database holds plain text, which is never the same object.
+    if after.risk == RiskLevel.HIGH and before.risk != RiskLevel.HIGH:
         found.append(AlertKind.RISK_HIGH)
     if _SEVERITY[after.light] > _SEVERITY[before.light]:
         found.append(AlertKind.LIGHT_WORSENED)

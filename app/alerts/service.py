@@ -107,9 +107,13 @@ async def by_ids(connection: AsyncConnection | AsyncSession, ids: Sequence[int])
     return {row.id: row for row in await fetch(connection, queries.BY_IDS, ids=list(ids))}
 
 
-async def written_since(connection: AsyncConnection, since: datetime) -> Sequence[Row[Any]]:
-    """Return the alerts written at or after the moment, in the order in which they were written."""
-    return await fetch(connection, queries.WRITTEN_SINCE, since=since)
+async def written_since(connection: AsyncConnection, since: datetime | None) -> tuple[datetime, Sequence[Row[Any]]]:
+    """Return the database's time, and the alerts written at or after `since` in the order in which they were written.
+
+    Without `since` there are no alerts in the answer.
+    """
+    rows = await fetch(connection, queries.WRITTEN_SINCE, since=since)
+    return rows[0].looked_at, [row for row in rows if row.id is not None]
 
 
 async def acknowledge(

@@ -95,6 +95,7 @@ class Client(SQLModel, table=True):
                 "case_resolution_days",
                 "weekly_login_rate",
                 "feature_adoption",
+                "scored_day",
                 "id",
             ],
             postgresql_where=text("status = 'ACTIVE' AND score IS NOT NULL"),
@@ -156,7 +157,13 @@ class Member(SQLModel, table=True):
 
     __tablename__ = "members"
     __table_args__ = (
-        Index("uq_members_client_id_external_id", "client_id", "external_id", unique=True),
+        Index(
+            "uq_members_client_id_external_id",
+            "client_id",
+            "external_id",
+            unique=True,
+            postgresql_include=["id", "created_at", "deactivated_at"],
+        ),
         {"postgresql_with": {"fillfactor": "90"}},
     )
 

@@ -2,8 +2,10 @@
 
 from sqlalchemy import text
 
-# One loader at a time. The key only has to differ from other advisory locks of this database.
-LOCK = text("SELECT pg_advisory_xact_lock(7366204815)")
+from app.database import AdvisoryLock
+
+# One loader at a time.
+LOCK = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.LOAD_DEMO:d})")
 
 # More clients than the demo has are somebody's own: no more than one too many need to be read.
 CLIENTS = text("SELECT external_id, name, customer_since FROM clients ORDER BY external_id LIMIT :most")

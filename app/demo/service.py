@@ -25,6 +25,7 @@ from app.health.rules import end_of_day
 from app.health.service import score_day
 from app.ingest.service import EXIT_COMPLETE, ImportProgress, import_path
 from app.runs.execution import execute
+from app.runs.schedule import count_as_taken, daily
 from app.settings import get_settings
 from app.usage.service import record_day
 
@@ -75,7 +76,12 @@ async def load_if_empty(
         # The last day is a run like any other, so that the portfolio can say when it was calculated.
         async with database.begin() as session:
             run_id = await recalculate_all(session, requested_by=REQUESTED_BY, now=now, day=end)
-        await execute(database, run_id, get_settings())
+        settings = get_settings()
+        await execute(database, run_id, settings)
+        # The facts end here: calculating today as well, at once, would show every client going silent.
+        schedule = daily(settings.metrics_time, settings.recalculation_time, settings.schedule_time_zone)
+        async with database.begin() as session:
+            await count_as_taken(session, schedule, now=now, run_id=run_id)
         progress("Scoring the history", len(days), len(days))
     return True
 

@@ -193,6 +193,13 @@ def position_of(after: str | None) -> Position | None:
     raise InvalidInput("after", "after is not a cursor of the list of alerts.")
 
 
+def aware(field: str, moment: datetime) -> datetime:
+    """Return a moment that has an offset from UTC. Raises InvalidInput for one that could be any hour of a day."""
+    if moment.tzinfo is None:
+        raise InvalidInput(field, f"{field} must end with its offset from UTC, as in 2026-01-31T09:00:00Z.")
+    return moment
+
+
 @strawberry.type
 class AlertQuery:
     """The query about alerts."""
@@ -243,12 +250,12 @@ class AlertMutation:
     ) -> SnoozeClientAlertsResult:
         """Return the changed client."""
         viewer, context = require(info), info.context
-        key = key_of("clientId", input.client_id, "Client")
+        key, until = key_of("clientId", input.client_id, "Client"), aware("until", input.until)
         async with context.database.begin() as session:
             row = await clients.snooze_alerts(
                 session,
                 key,
-                input.until,
+                until,
                 actor=viewer.subject,
                 now=context.now,
                 request_id=context.request_id,

@@ -9,6 +9,7 @@ import strawberry
 from app.auth.tokens import Role, Viewer
 from app.database import Database
 from app.errors import ExpectedError, Forbidden, Unauthenticated
+from app.graphql.live import Hub
 from app.graphql.loaders import Loaders
 from app.health.rules import Policy
 from app.health.service import load_policies
@@ -28,11 +29,18 @@ class Context:
     refusal: ExpectedError | None
     # The policies by version. They never change, so that all requests of the process share what was read once.
     known_policies: dict[int, Policy]
+    # What changes meanwhile, for subscriptions.
+    live: Hub
 
     @cached_property
     def loaders(self) -> Loaders:
         """The batched loaders of this request."""
         return Loaders(self.database, self.now)
+
+    def renew(self, now: datetime) -> None:
+        """Begin another event of the same subscription: what was loaded for the one before may have changed."""
+        self.now = now
+        vars(self).pop("loaders", None)
 
     async def policies(self, versions: set[int]) -> dict[int, Policy]:
         """Return the policies by version, read again only when one of `versions` is new."""

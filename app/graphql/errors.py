@@ -15,19 +15,25 @@ from graphql import (
     VariableDefinitionNode,
     VariableNode,
 )
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from strawberry.exceptions import StrawberryInputCoercionError
 from strawberry.relay import GlobalIDValueError
 
-from app.errors import Conflict, ExpectedError, Forbidden, InvalidInput, NotFound, Unauthenticated, Unavailable
+from app.errors import (
+    Conflict,
+    ExpectedError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    is_outage,
+    sqlstate,
+)
 
 UNAVAILABLE_MESSAGE = "The database does not answer right now; try again shortly."
 INTERNAL_MESSAGE = "Something went wrong on our side."
-
-# PostgreSQL's classes of errors after which the same request may succeed: connection lost, transaction rolled back
-# by a deadlock or another transaction, resources exhausted, and the operator's (or a timeout's) intervention.
-_PASSING_CLASSES = {"08", "40", "53", "57"}
 
 # PostgreSQL's word for a character that its text cannot hold, which among all of Unicode is NUL alone.
 _NOT_IN_REPERTOIRE = "22021"
@@ -83,25 +89,16 @@ def expected_error(exception: BaseException | None) -> ExpectedError | None:
         return InvalidInput("id", "This is not an id that this API has given out.")
     if isinstance(exception, StrawberryInputCoercionError):
         return InvalidInput("input", str(exception))
-    if isinstance(exception, DBAPIError) and _sqlstate(exception) == _NOT_IN_REPERTOIRE:
+    if isinstance(exception, DBAPIError) and sqlstate(exception) == _NOT_IN_REPERTOIRE:
         return InvalidInput("input", "Text must not contain the NUL character.")
     return Unavailable(UNAVAILABLE_MESSAGE) if _is_unavailable(exception) else None
 
 
-def _sqlstate(exception: DBAPIError) -> str:
-    return getattr(exception.orig, "sqlstate", None) or ""
-
-
 def _is_unavailable(exception: BaseException | None) -> bool:
-    if isinstance(exception, DBAPIError):
-        return (
-            isinstance(exception, OperationalError | InterfaceError)
-            or exception.connection_invalidated
-            or _sqlstate(exception)[:2] in _PASSING_CLASSES
-        )
     # Resolvers open no files, so that whatever an OSError is, it happened between this process and a server.
-    outages = (OSError, PoolTimeoutError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
-    return isinstance(exception, outages)
+    return is_outage(exception) or isinstance(
+        exception, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError
+    )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import orjson
 import strawberry
 import structlog
 from graphql import GraphQLError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -39,7 +39,7 @@ STATUS_OF_CODE = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "INTERNAL": 500, "UN
 DISCARDED_BYTES = 10_000_000
 
 # Builds the context of a request from who sent it, or from the reason why that is not known.
-MakeContext = Callable[[Request, Viewer | ExpectedError], Awaitable[Any]]
+MakeContext = Callable[[HTTPConnection, Viewer | ExpectedError], Awaitable[Any]]
 
 _log = structlog.get_logger(__name__)
 
@@ -71,15 +71,35 @@ class Operation:
     variables: dict[str, Any] | None
 
 
-def request_id(request: Request) -> str:
+def operation_of(data: Mapping[str, Any]) -> Operation:
+    """Return what a JSON object asks for. Raises Refused."""
+    query, name, variables = data.get("query"), data.get("operationName"), data.get("variables")
+    if not isinstance(query, str) or not query.strip():
+        raise Refused(400, "BAD_REQUEST", "`query` must be a string that holds a GraphQL document.")
+    if not isinstance(name, str | None):
+        raise Refused(400, "BAD_REQUEST", "`operationName` must be a string or null.")
+    if not isinstance(variables, dict | None):
+        raise Refused(400, "BAD_REQUEST", "`variables` must be an object or null.")
+    if not isinstance(data.get("extensions"), dict | None):
+        raise Refused(400, "BAD_REQUEST", "`extensions` must be an object or null.")
+    # An empty name is how some clients say that there is none.
+    return Operation(query, name or None, variables)
+
+
+def request_id(connection: HTTPConnection) -> str:
     """Return the id of a request: the one that a middleware put into its state, else a new one that is kept there."""
-    state = request.scope.setdefault("state", {})
+    state = connection.scope.setdefault("state", {})
     return cast("str", state.setdefault("request_id", uuid4().hex))
 
 
-async def viewer_of(request: Request, verifier: Verifier) -> Viewer | ExpectedError:
+async def viewer_of(connection: HTTPConnection, verifier: Verifier) -> Viewer | ExpectedError:
     """Return who the bearer token of the request speaks for, or why that is not known."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return await bearer(connection.headers.get("authorization", ""), verifier)
+
+
+async def bearer(authorization: str, verifier: Verifier) -> Viewer | ExpectedError:
+    """Return who `Bearer ...` speaks for, or why that is not known."""
+    scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return Unauthenticated("Send a token in the header `Authorization: Bearer ...`.")
     try:
@@ -105,22 +125,24 @@ class GraphQLEndpoint:
         """Answer one HTTP request."""
         request = Request(scope, receive)
         try:
-            response = await self._answer(request)
+            response = await self.answer(request)
         except ClientDisconnect:
             # Nobody is left to read an answer.
             return
         except Refused as refused:
-            response = _errors_response(
-                refused.status, [_error(refused.code, refused.message)], headers=refused.headers
+            request.scope.setdefault("state", {})["code"] = refused.code
+            response = errors_response(
+                refused.status, [coded_error(refused.code, refused.message)], headers=refused.headers
             )
         except Exception as error:  # noqa: BLE001 - The last resort: nothing from inside may reach the caller.
             _log.error("internal_error", request_id=request_id(request), exc_info=error)
-            response = _errors_response(500, [_error("INTERNAL", INTERNAL_MESSAGE, requestId=request_id(request))])
+            request.scope.setdefault("state", {})["code"] = "INTERNAL"
+            response = errors_response(500, [coded_error("INTERNAL", INTERNAL_MESSAGE, requestId=request_id(request))])
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        operation = await self._read_operation(request)
-        request.scope.setdefault("state", {})["operation"] = operation.name
+    async def answer(self, request: Request) -> Response:
+        """Return the answer to one request. Raises Refused."""
+        operation = await self.read_operation(request)
         viewer = await viewer_of(request, self.verifier)
         if isinstance(viewer, ExpectedError):
             allowed, refusal = {OperationType.MUTATION}, viewer
@@ -135,7 +157,7 @@ class GraphQLEndpoint:
                 allowed_operation_types=allowed,
             )
         except CannotGetOperationTypeError as error:
-            raise Refused(400, "BAD_REQUEST", _no_operation(operation)) from error
+            raise Refused(400, "BAD_REQUEST", no_operation(operation)) from error
         except InvalidOperationTypeError as error:
             if refusal is None:
                 raise Refused(400, "BAD_REQUEST", "Subscriptions are not served at this address.") from error
@@ -143,9 +165,13 @@ class GraphQLEndpoint:
         if refusal is not None and isinstance(result, PreExecutionError):
             # What is wrong with a document would tell a stranger what the schema holds.
             result = _refusal(refusal)
+        if not isinstance(result, PreExecutionError) and refusal is None:
+            # Strangers, and documents without such an operation, do not choose what is counted.
+            request.scope.setdefault("state", {})["operation"] = operation.name
         return _response(request, result)
 
-    async def _read_operation(self, request: Request) -> Operation:
+    async def read_operation(self, request: Request) -> Operation:
+        """Return what the request asks for. Raises Refused."""
         if request.method != "POST":
             raise Refused(405, "METHOD_NOT_ALLOWED", "Send GraphQL requests with POST.", {"Allow": "POST"})
         if _essence(request.headers.get("content-type", "")) != JSON:
@@ -156,17 +182,7 @@ class GraphQLEndpoint:
             raise Refused(400, "BAD_REQUEST", "The body must be JSON in UTF-8.") from error
         if not isinstance(data, dict):
             raise Refused(400, "BAD_REQUEST", "The body must be one JSON object with the field `query`.")
-        query, name, variables = data.get("query"), data.get("operationName"), data.get("variables")
-        if not isinstance(query, str) or not query.strip():
-            raise Refused(400, "BAD_REQUEST", "`query` must be a string that holds a GraphQL document.")
-        if not isinstance(name, str | None):
-            raise Refused(400, "BAD_REQUEST", "`operationName` must be a string or null.")
-        if not isinstance(variables, dict | None):
-            raise Refused(400, "BAD_REQUEST", "`variables` must be an object or null.")
-        if not isinstance(data.get("extensions"), dict | None):
-            raise Refused(400, "BAD_REQUEST", "`extensions` must be an object or null.")
-        # An empty name is how some clients say that there is none.
-        return Operation(query, name or None, variables)
+        return operation_of(data)
 
     async def _read_body(self, request: Request) -> bytes:
         """Return the body, of which no more is kept than a request may hold."""
@@ -190,19 +206,22 @@ def _refusal(refusal: ExpectedError) -> PreExecutionError:
     return PreExecutionError(data=None, errors=[GraphQLError(refusal.message, original_error=refusal)])
 
 
-def _no_operation(operation: Operation) -> str:
+def no_operation(operation: Operation) -> str:
+    """Return why there is nothing to execute in a document without the operation."""
     if operation.name is None:
         return "The document has no operation."
     return f"The document has no operation named `{operation.name}`."
 
 
-def _error(code: str, message: str, **extensions: str) -> dict[str, Any]:
+def coded_error(code: str, message: str, **extensions: str) -> dict[str, Any]:
+    """Return an error as it goes to the caller."""
     return {"message": message, "extensions": {"code": code, **extensions}}
 
 
-def _errors_response(
+def errors_response(
     status: int, errors: list[dict[str, Any]], *, media_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
+    """Return an answer without data."""
     return Response(orjson.dumps({"errors": errors}), status, headers, media_type)
 
 
@@ -213,6 +232,7 @@ def _response(request: Request, result: ExecutionResult) -> Response:
         return Response(orjson.dumps({"data": result.data}), media_type=media_type)
     executed = not isinstance(result, PreExecutionError)
     errors = coded_errors(result.errors, executed=executed, request_id=request_id(request))
+    request.scope.setdefault("state", {})["code"] = errors[0]["extensions"]["code"]
     # Errors before the first field, in the variables for example, have no path; any other error left data behind,
     # be it null.
     if all(error.path is not None for error in result.errors):
@@ -220,7 +240,7 @@ def _response(request: Request, result: ExecutionResult) -> Response:
     # By the GraphQL-over-HTTP specification plain JSON says 200 to every request that is well formed.
     status = 200 if media_type == JSON else STATUS_OF_CODE.get(errors[0]["extensions"]["code"], 400)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return _errors_response(status, errors, media_type=media_type, headers=headers)
+    return errors_response(status, errors, media_type=media_type, headers=headers)
 
 
 def _essence(media_type: str) -> str:

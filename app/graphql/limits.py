@@ -41,6 +41,9 @@ from app.graphql.pagination import MAX_DAYS, MAX_PAGE
 
 TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
 
+# Under which a result's extensions, which stay inside this service, say whether the document was valid.
+VALID = "valid"
+
 # Tokens and comments that the parser reads before it gives up.
 MAX_TOKENS = 5_000
 MAX_COMMENTS = 500
@@ -77,7 +80,7 @@ WEIGHTS = {
     "Client.usage": 5,
     "Client.healthHistory": 2,
     "Client.metricHistory": 2,
-    "Client.recentActivity": 2,
+    "Client.recentActivity": 150,
 }
 
 # Documents are kept parsed and validated if they are short, since an entry takes up to 300 bytes a character.
@@ -322,6 +325,8 @@ class DocumentLimits(SchemaExtension):
     limiter of Strawberry, whose order among each other would leave the costly validation before the limits.
     """
 
+    valid = False
+
     def on_parse(self) -> Iterator[None]:
         """Parse the document within the limits of tokens and comments."""
         query = self.execution_context.query or ""
@@ -350,4 +355,9 @@ class DocumentLimits(SchemaExtension):
         except GraphQLError as refusal:
             errors = [refusal]
         context.pre_execution_errors = list(errors)
+        self.valid = not errors
         yield
+
+    def get_results(self) -> dict[str, Any]:
+        """Tell whoever executes the document whether it was valid: the errors of a subscription do not say."""
+        return {VALID: self.valid}

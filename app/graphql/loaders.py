@@ -21,6 +21,11 @@ Value = TypeVar("Value")
 ERRORS_OF_RUN = 100
 
 
+async def runs_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, Row[Any]]:
+    """Return the runs that exist, by id."""
+    return {row.id: row for row in await fetch(connection, runs.BY_IDS, ids=list(ids))}
+
+
 class Loaders:
     """The loaders of one request; those with arguments exist once for each set of arguments."""
 
@@ -36,7 +41,18 @@ class Loaders:
         load: Callable[[AsyncConnection, list[int]], Awaitable[Mapping[int, Value]]],
         missing: Value,
     ) -> Value:
-        """Return one value through the loader for `key`, made at first use; `missing` stands for what is not found."""
+        """Return one value through the loader for `key`; `missing` stands for what is not found."""
+        # The executor cancels the siblings of a field that failed, and others may wait for the same value.
+        value: Value = await asyncio.shield(self._loader(key, load, missing).load(id_))
+        return value
+
+    def _loader(
+        self,
+        key: Hashable,
+        load: Callable[[AsyncConnection, list[int]], Awaitable[Mapping[int, Value]]],
+        missing: Value,
+    ) -> DataLoader[int, Any]:
+        """Return the loader for `key`, made at first use."""
 
         async def load_batch(ids: list[int]) -> Sequence[Value]:
             async with self._database.read() as connection:
@@ -45,13 +61,15 @@ class Loaders:
 
         if key not in self._loaders:
             self._loaders[key] = DataLoader(load_fn=load_batch)
-        # The executor cancels the siblings of a field that failed, and others may wait for the same value.
-        value: Value = await asyncio.shield(self._loaders[key].load(id_))
-        return value
+        return self._loaders[key]
 
     async def client(self, client_id: int) -> Row[Any] | None:
         """Return a client's row; None when it does not exist."""
         return await self._load("client", client_id, clients.by_ids, None)
+
+    def know_client(self, client_id: int, row: Row[Any] | None) -> None:
+        """Take over a client's row that was read already."""
+        self._loader("client", clients.by_ids, None).prime(client_id, row)
 
     async def counts(self, client_id: int) -> Counts:
         """Return what the client's current score was computed from."""
@@ -99,11 +117,7 @@ class Loaders:
 
     async def run(self, run_id: int) -> Row[Any] | None:
         """Return a run's row; None when it does not exist."""
-
-        async def load(connection: AsyncConnection, ids: list[int]) -> dict[int, Row[Any]]:
-            return {row.id: row for row in await fetch(connection, runs.BY_IDS, ids=ids)}
-
-        return await self._load("run", run_id, load, None)
+        return await self._load("run", run_id, runs_by_ids, None)
 
     async def run_errors(self, run_id: int) -> list[Row[Any]]:
         """Return the first errors of a run, by client."""

@@ -1,4 +1,4 @@
-"""The schema: every capability's queries and mutations, and any object by its id."""
+"""The schema: every capability's queries, mutations and subscriptions, and any object by its id."""
 
 from typing import Annotated
 
@@ -12,9 +12,11 @@ from app.graphql.benchmarks import BenchmarkQuery
 from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_key
 from app.graphql.context import Info, require
 from app.graphql.errors import TYPED_ERRORS
+from app.graphql.execution import Execution
 from app.graphql.http import Schema
 from app.graphql.pagination import Node, split_id
 from app.graphql.runs import Run, RunMutation, RunQuery, run_by_key
+from app.graphql.subscriptions import Subscription
 
 
 @strawberry.type(description="What can be asked.")
@@ -47,8 +49,10 @@ class Mutation(ClientMutation, AlertMutation, RunMutation):
 schema = Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     types=[Client, Alert, Run],
     extensions=[limits.DocumentLimits],
+    execution_context_class=Execution,
     exception_handlers=TYPED_ERRORS,
     config=StrawberryConfig(relay_max_results=100),
 )

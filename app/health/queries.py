@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.health.models import HealthScore
@@ -26,22 +26,30 @@ NEXT_SCORED = text(
 )
 
 LOCK_CLIENTS = text(
-    f"SELECT id FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) AND {SCORED} ORDER BY id FOR NO KEY UPDATE"
+    f"SELECT id FROM clients WHERE id = ANY(CAST(:ids AS bigint[])) AND {SCORED} AND NOT EXISTS ("
+    "SELECT FROM health_scores AS h WHERE h.client_id = clients.id AND h.day = :day AND h.as_of > :as_of) "
+    "ORDER BY id FOR NO KEY UPDATE"
 )
 
-# Each member's latest login decides whether it was active in the window, and in the week at its end.
+# The counting statements return one row a client. Its last column, but for the campaigns', is a moment of activity that
+# was found by the way.
+
+# Each member's latest login decides whether it was active in the window, and in the week at its end. Logins of members
+# who do not count any more were activity of the client all the same.
 MEMBERS = text(
-    "SELECT m.client_id, count(*) AS members, count(l.last) AS active, "
-    "count(*) FILTER (WHERE l.last >= :week) AS weekly_active FROM members AS m LEFT JOIN ("
+    f"SELECT m.client_id, count(*) FILTER (WHERE {COUNTED_MEMBER}) AS members, "
+    f"count(l.last) FILTER (WHERE {COUNTED_MEMBER}) AS active, "
+    f"count(*) FILTER (WHERE l.last >= :week AND {COUNTED_MEMBER}) AS weekly_active, max(l.last) AS last_login "
+    "FROM members AS m LEFT JOIN ("
     "SELECT member_id, max(at) AS last FROM logins WHERE client_id = ANY(CAST(:ids AS bigint[])) "
     "AND at BETWEEN :start AND :as_of GROUP BY member_id) AS l ON l.member_id = m.id "
-    f"WHERE m.client_id = ANY(CAST(:ids AS bigint[])) AND {COUNTED_MEMBER} GROUP BY m.client_id"
+    "WHERE m.client_id = ANY(CAST(:ids AS bigint[])) GROUP BY m.client_id"
 )
 
 CASES = text(
     "SELECT client_id, count(*) AS closed, "
     "count(*) FILTER (WHERE sla_due_at IS NULL OR closed_at <= sla_due_at) AS on_time, "
-    "count(opened_at) AS timed, sum(closed_at - opened_at) AS time_to_close "
+    "count(opened_at) AS timed, sum(closed_at - opened_at) AS time_to_close, max(closed_at) AS last_closed "
     "FROM cases WHERE client_id = ANY(CAST(:ids AS bigint[])) AND closed_at BETWEEN :start AND :as_of "
     "GROUP BY client_id"
 )
@@ -55,22 +63,38 @@ CAMPAIGNS = text(
 )
 
 FEATURES = text(
-    "SELECT client_id, count(*) AS enabled, "
-    "count(*) FILTER (WHERE coalesce(first_used_at, last_used_at) <= :as_of) AS used "
-    "FROM client_features WHERE client_id = ANY(CAST(:ids AS bigint[])) AND enabled GROUP BY client_id"
+    "SELECT client_id, count(*) FILTER (WHERE enabled) AS enabled, "
+    "count(*) FILTER (WHERE enabled AND coalesce(first_used_at, last_used_at) <= :as_of) AS used, "
+    "greatest(max(first_used_at) FILTER (WHERE first_used_at <= :as_of), "
+    "max(last_used_at) FILTER (WHERE last_used_at <= :as_of)) AS last_used "
+    "FROM client_features WHERE client_id = ANY(CAST(:ids AS bigint[])) GROUP BY client_id"
 )
 
+# A client is tracked once a ticket was recorded for it. A ticket of unknown age was recorded all the same.
 TICKETS = text(
-    "SELECT client_id, count(*) FILTER (WHERE opened_at >= :start) AS opened, "
-    "count(*) FILTER (WHERE opened_at < :start) AS before "
-    "FROM tickets WHERE client_id = ANY(CAST(:ids AS bigint[])) AND opened_at BETWEEN :before_start AND :as_of "
-    "GROUP BY client_id"
+    "SELECT client_id, count(*) FILTER (WHERE opened_at BETWEEN :start AND :as_of) AS opened, "
+    "count(*) FILTER (WHERE opened_at >= :before_start AND opened_at < :start) AS before, "
+    "bool_or(opened_at IS NULL OR opened_at <= :as_of) AS tracked, "
+    "greatest(max(opened_at) FILTER (WHERE opened_at <= :as_of), "
+    "max(closed_at) FILTER (WHERE closed_at <= :as_of)) AS last_ticket "
+    "FROM tickets WHERE client_id = ANY(CAST(:ids AS bigint[])) GROUP BY client_id"
 )
 
-# Asked only for clients without a recent ticket. A ticket of unknown age was recorded all the same.
-TICKETS_EVER = text(
-    "SELECT c.id FROM unnest(CAST(:ids AS bigint[])) AS c(id) WHERE EXISTS ("
-    "SELECT FROM tickets WHERE client_id = c.id AND (opened_at <= :as_of OR opened_at IS NULL))"
+# The activity that no counting statement comes across.
+OTHER_ACTIVITY = text(
+    "SELECT c.id, greatest("
+    "(SELECT max(opened_at) FROM cases WHERE client_id = c.id AND opened_at <= :as_of), "
+    "(SELECT max(closed_at) FROM campaigns WHERE client_id = c.id AND closed_at <= :as_of), "
+    "(SELECT max(at) FROM campaign_responses WHERE client_id = c.id AND at <= :as_of)"
+    ") AS at FROM unnest(CAST(:ids AS bigint[])) AS c(id)"
+)
+
+# Asked only for clients without activity in the window.
+EARLIER_ACTIVITY = text(
+    "SELECT c.id, greatest("
+    "(SELECT max(at) FROM logins WHERE client_id = c.id AND at < :start), "
+    "(SELECT max(closed_at) FROM cases WHERE client_id = c.id AND closed_at < :start)"
+    ") AS at FROM unnest(CAST(:ids AS bigint[])) AS c(id)"
 )
 
 PREVIOUS_SCORES = text(
@@ -79,59 +103,38 @@ PREVIOUS_SCORES = text(
     "ORDER BY day DESC LIMIT 1) AS p"
 )
 
-LAST_ACTIVITY = text(
-    "SELECT c.id, greatest("
-    "(SELECT max(at) FROM logins WHERE client_id = c.id AND at <= :as_of), "
-    "(SELECT max(opened_at) FROM cases WHERE client_id = c.id AND opened_at <= :as_of), "
-    "(SELECT max(closed_at) FROM cases WHERE client_id = c.id AND closed_at <= :as_of), "
-    "(SELECT max(closed_at) FROM campaigns WHERE client_id = c.id AND closed_at <= :as_of), "
-    "(SELECT max(at) FROM campaign_responses WHERE client_id = c.id AND at <= :as_of), "
-    "(SELECT max(first_used_at) FROM client_features WHERE client_id = c.id AND first_used_at <= :as_of), "
-    "(SELECT max(last_used_at) FROM client_features WHERE client_id = c.id AND last_used_at <= :as_of), "
-    "(SELECT max(opened_at) FROM tickets WHERE client_id = c.id AND opened_at <= :as_of), "
-    "(SELECT max(closed_at) FROM tickets WHERE client_id = c.id AND closed_at <= :as_of)"
-    ") AS at FROM unnest(CAST(:ids AS bigint[])) AS c(id)"
-)
-
 DELETE_SCORES = text("DELETE FROM health_scores WHERE client_id = ANY(CAST(:ids AS bigint[])) AND day = :day")
 
-# The columns of the current row that a calculation writes, with the types they arrive in.
-CURRENT_COLUMNS = {
-    "id": "bigint",
-    "last_activity_at": "timestamptz",
-    "score": "smallint",
-    "coverage": "smallint",
-    "light": "text",
-    "trend": "text",
-    "trend_delta": "smallint",
-    "risk": "text",
-    "login_score": "smallint",
-    "case_score": "smallint",
-    "campaign_score": "smallint",
-    "feature_score": "smallint",
-    "ticket_score": "smallint",
-    "tickets_tracked": "boolean",
-    "attestation_completion": "float8",
-    "case_resolution_days": "float8",
-    "weekly_login_rate": "float8",
-    "feature_adoption": "float8",
-}
+# What the current row has from the day's score as it is.
+SHARED_COLUMNS = (
+    "calculated_at",
+    "policy_version",
+    "score",
+    "coverage",
+    "light",
+    "trend",
+    "risk",
+    "login_score",
+    "case_score",
+    "campaign_score",
+    "feature_score",
+    "ticket_score",
+    "tickets_tracked",
+)
 
-
-def _update_current() -> TextClause:
-    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in CURRENT_COLUMNS.items())
-    columns = ", ".join(CURRENT_COLUMNS)
-    changes = ", ".join(f"{name} = new.{name}" for name in CURRENT_COLUMNS if name != "id")
-    return text(
-        f"UPDATE clients SET {changes}, scored_day = :day, calculated_at = :calculated_at, "
-        "policy_version = :policy_version "
-        f"FROM unnest({arrays}) AS new({columns}) "
-        # The calculation of an earlier day writes history, never the present.
-        "WHERE clients.id = new.id AND (scored_day IS NULL OR scored_day <= :day)"
-    )
-
-
-UPDATE_CURRENT = _update_current()
+UPDATE_CURRENT = text(
+    f"UPDATE clients SET scored_day = h.day, {', '.join(f'{name} = h.{name}' for name in SHARED_COLUMNS)}, "
+    "trend_delta = h.score - coalesce(h.previous_score, h.score), last_activity_at = new.last_activity_at, "
+    "attestation_completion = new.attestation_completion, case_resolution_days = new.case_resolution_days, "
+    "weekly_login_rate = new.weekly_login_rate, feature_adoption = new.feature_adoption "
+    "FROM unnest(CAST(:ids AS bigint[]), CAST(:last_activity_at AS timestamptz[]), "
+    "CAST(:attestation_completion AS float8[]), CAST(:case_resolution_days AS float8[]), "
+    "CAST(:weekly_login_rate AS float8[]), CAST(:feature_adoption AS float8[])) AS new(id, last_activity_at, "
+    "attestation_completion, case_resolution_days, weekly_login_rate, feature_adoption) "
+    "JOIN health_scores AS h ON h.client_id = new.id AND h.day = :day "
+    # The calculation of an earlier day writes history, never the present.
+    "WHERE clients.id = new.id AND (scored_day IS NULL OR scored_day <= :day)"
+)
 
 POLICIES = text("SELECT * FROM health_policies ORDER BY version")
 

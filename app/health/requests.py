@@ -6,13 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clients import service as clients
 from app.errors import Conflict, InvalidInput, NotFound
-from app.health.rules import end_of_day
+from app.health.rules import EARLIEST_DAY, end_of_day
 from app.health.service import count_scored
 from app.runs import service as runs
 from app.runs.models import RunKind
-
-# No import accepts anything earlier.
-EARLIEST_DAY = date(1970, 1, 1)
 
 
 def moment_of(day: date | None, now: datetime) -> datetime:
@@ -26,7 +23,7 @@ def moment_of(day: date | None, now: datetime) -> datetime:
         raise InvalidInput("as_of", f"{day} is too long ago; health can be calculated from {EARLIEST_DAY} on.")
     if day > now.date():
         raise InvalidInput("as_of", f"{day} has not begun yet; health can be calculated up to {now.date()}.")
-    return end_of_day(day)
+    return now if day == now.date() else end_of_day(day)
 
 
 async def recalculate_one(

@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from math import lcm
 
+# The first day that anything is calculated for; no import accepts anything earlier.
+EARLIEST_DAY = date(1970, 1, 1)
 WINDOW_DAYS = 30
 WEEK_DAYS = 7
 BASELINE_WINDOWS = 3

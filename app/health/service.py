@@ -1,11 +1,13 @@
 """Scoring clients: counts the facts of a batch, judges them by the rules, and stores the result."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from itertools import compress
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, TextClause
+from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.alerts import service as alerts
@@ -27,6 +29,16 @@ from app.health.rules import (
 
 SCORE_DAY_BATCH = 2000
 
+# What the current row has beside the score: the fields of Facts that it shows.
+CURRENT_FACTS = (
+    "last_activity_at",
+    "attestation_completion",
+    "case_resolution_days",
+    "weekly_login_rate",
+    "feature_adoption",
+)
+_count_values = attrgetter(*(field.name for field in fields(Counts)))
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -40,17 +52,27 @@ class Facts:
     feature_adoption: float | None
 
 
+# What a counting statement found, by client: the columns behind the client's id.
+Found = Mapping[int, Sequence[Any]]
+
+_NO_MEMBERS = (0, 0, 0, None)
+_NO_CASES = (0, 0, 0, None, None)
+_NO_CAMPAIGNS: tuple[list[int], list[int], list[bool]] = ([], [], [])
+_NO_FEATURES = (0, 0, None)
+_NO_TICKETS = (0, 0, False, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows of the counting statements by client."""
+    """What the counting statements found."""
 
-    members: Mapping[int, Row[Any]]
-    cases: Mapping[int, Row[Any]]
-    campaigns: Mapping[int, Row[Any]]
-    features: Mapping[int, Row[Any]]
-    tickets: Mapping[int, Row[Any]]
-    tracked: Set[int]
-    activity: Mapping[int, Row[Any]]
+    members: Found
+    cases: Found
+    campaigns: Found
+    features: Found
+    tickets: Found
+    # The latest activity of every client, null for none.
+    activity: Mapping[int, datetime | None]
 
 
 async def load_policies(session: AsyncSession | AsyncConnection) -> dict[int, Policy]:
@@ -81,6 +103,7 @@ async def next_clients(
 async def lock_clients(session: AsyncSession, client_ids: Sequence[int], as_of: datetime) -> list[int]:
     """Lock and return those of the clients that are scored for the day of `as_of`, in id order.
 
+    A client whose score of that day saw more already, being as of a later moment, is left out: the newer score stays.
     The locks keep two calculations from mixing on one client, and the order keeps them from waiting in a circle.
     """
     found = await fetch(session, queries.LOCK_CLIENTS, ids=list(client_ids), day=as_of.date(), as_of=as_of)
@@ -167,51 +190,48 @@ async def _count(session: AsyncSession, client_ids: Sequence[int], as_of: dateti
     start = window_start(day)
     values = {"ids": ids, "start": start, "as_of": as_of}
 
-    async def by_client(statement: TextClause, **more: object) -> Mapping[int, Row[Any]]:
-        return {row[0]: row for row in await fetch(session, statement, **values, **more)}
+    async def by_client(statement: TextClause, **more: object) -> Found:
+        return {row[0]: row[1:] for row in await fetch(session, statement, **values | more)}
 
-    before_start = start - timedelta(days=BASELINE_WINDOWS * WINDOW_DAYS)
-    tickets = await by_client(queries.TICKETS, before_start=before_start)
-    without_recent = [client_id for client_id in ids if client_id not in tickets]
-    ever = await fetch(session, queries.TICKETS_EVER, ids=without_recent, as_of=as_of)
-    return Counted(
-        members=await by_client(queries.MEMBERS, week=window_start(day, WEEK_DAYS)),
-        cases=await by_client(queries.CASES),
-        campaigns=await by_client(queries.CAMPAIGNS),
-        features=await by_client(queries.FEATURES),
-        tickets=tickets,
-        tracked={*tickets, *(row.id for row in ever)},
-        activity=await by_client(queries.LAST_ACTIVITY),
-    )
+    members = await by_client(queries.MEMBERS, week=window_start(day, WEEK_DAYS))
+    cases = await by_client(queries.CASES)
+    campaigns = await by_client(queries.CAMPAIGNS)
+    features = await by_client(queries.FEATURES)
+    tickets = await by_client(queries.TICKETS, before_start=start - timedelta(days=BASELINE_WINDOWS * WINDOW_DAYS))
+    other = await by_client(queries.OTHER_ACTIVITY)
+    activity = _latest(ids, (members, cases, features, tickets, other))
+    idle = [client_id for client_id, at in activity.items() if at is None or at < start]
+    if idle:
+        earlier = await by_client(queries.EARLIER_ACTIVITY, ids=idle)
+        activity |= _latest(idle, (earlier, {client_id: [activity[client_id]] for client_id in idle}))
+    return Counted(members, cases, campaigns, features, tickets, activity)
+
+
+def _latest(client_ids: Sequence[int], sources: Sequence[Found]) -> dict[int, datetime | None]:
+    """Return each client's latest moment, which is the last column of every source."""
+    latest: dict[int, datetime | None] = dict.fromkeys(client_ids)
+    for source in sources:
+        for client_id, found in source.items():
+            at, known = found[-1], latest[client_id]
+            if at is not None and (known is None or at > known):
+                latest[client_id] = at
+    return latest
 
 
 def _facts(counted: Counted, client_id: int) -> Facts:
     """Return one client's facts; a statement that found nothing for it counted zero."""
-    members, cases = counted.members.get(client_id), counted.cases.get(client_id)
-    campaigns, features = counted.campaigns.get(client_id), counted.features.get(client_id)
-    tickets = counted.tickets.get(client_id)
-    completed, assigned = (campaigns.completed, campaigns.assigned) if campaigns else ([], [])
-    attestations = [i for i, attestation in enumerate(campaigns.attestation) if attestation] if campaigns else []
-    counts = Counts(
-        members=members.members if members else 0,
-        active_members=members.active if members else 0,
-        cases_closed=cases.closed if cases else 0,
-        cases_on_time=cases.on_time if cases else 0,
-        campaigns_completed=completed,
-        campaigns_assigned=assigned,
-        features_enabled=features.enabled if features else 0,
-        features_used=features.used if features else 0,
-        tickets_opened=tickets.opened if tickets else 0,
-        tickets_before=tickets.before if tickets else 0,
-        tickets_tracked=client_id in counted.tracked,
-    )
+    members, active, weekly_active, _ = counted.members.get(client_id, _NO_MEMBERS)
+    closed, on_time, timed, time_to_close, _ = counted.cases.get(client_id, _NO_CASES)
+    completed, assigned, attestation = counted.campaigns.get(client_id, _NO_CAMPAIGNS)
+    enabled, used, _ = counted.features.get(client_id, _NO_FEATURES)
+    opened, before, tracked, _ = counted.tickets.get(client_id, _NO_TICKETS)
     return Facts(
-        counts,
-        counted.activity[client_id].at,
-        peers.mean_percent([completed[i] for i in attestations], [assigned[i] for i in attestations]),
-        peers.mean_days(cases.time_to_close, cases.timed) if cases else None,
-        peers.percent(members.weekly_active, members.members) if members else None,
-        peers.percent(counts.features_used, counts.features_enabled),
+        Counts(members, active, closed, on_time, completed, assigned, enabled, used, opened, before, tracked),
+        counted.activity[client_id],
+        peers.mean_percent(list(compress(completed, attestation)), list(compress(assigned, attestation))),
+        peers.mean_days(time_to_close, timed),
+        peers.percent(weekly_active, members),
+        peers.percent(used, enabled),
     )
 
 
@@ -228,6 +248,7 @@ async def _store(
     """Replace the day's score rows, and bring the current rows up to date unless they are of a later day."""
     ids = [client_id for client_id, _, _ in scored]
     await session.execute(queries.DELETE_SCORES, {"ids": ids, "day": day})
+    version = policy.version
     await queries.copy_scores(
         session,
         [
@@ -236,7 +257,7 @@ async def _store(
                 day,
                 as_of,
                 calculated_at,
-                policy.version,
+                version,
                 health.score,
                 previous[client_id].score if client_id in previous else None,
                 health.coverage,
@@ -244,34 +265,10 @@ async def _store(
                 health.trend,
                 health.risk,
                 *health.components,
-                *(getattr(facts.counts, field.name) for field in fields(Counts)),
+                *_count_values(facts.counts),
             )
             for client_id, facts, health in scored
         ],
     )
-    current = zip(
-        *(
-            (
-                client_id,
-                facts.last_activity_at,
-                health.score,
-                health.coverage,
-                health.light,
-                health.trend,
-                health.trend_delta,
-                health.risk,
-                *health.components,
-                facts.counts.tickets_tracked,
-                facts.attestation_completion,
-                facts.case_resolution_days,
-                facts.weekly_login_rate,
-                facts.feature_adoption,
-            )
-            for client_id, facts, health in scored
-        ),
-        strict=True,
-    )
-    columns = dict(zip(queries.CURRENT_COLUMNS, map(list, current), strict=False))
-    if columns:
-        values = {"day": day, "calculated_at": calculated_at, "policy_version": policy.version}
-        await session.execute(queries.UPDATE_CURRENT, columns | values)
+    values = {name: [getattr(facts, name) for _, facts, _ in scored] for name in CURRENT_FACTS}
+    await session.execute(queries.UPDATE_CURRENT, {"ids": ids, "day": day, **values})

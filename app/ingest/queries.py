@@ -9,11 +9,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import AdvisoryLock
 from app.ingest.formats import FileKind
 from app.ingest.targets import PARENTS, TARGETS, Target
-
-# One chunk is stored at a time, whoever imports: two imports of the same rows neither deadlock nor overtake each other.
-IMPORT_LOCK = 4_817_263_002
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,11 @@ class Outcome:
 
 
 async def begin_chunk(session: AsyncSession) -> None:
-    """Wait for other imports, and settle how the chunk is joined."""
+    """Wait for other imports, and settle how the chunk is joined.
+
+    One chunk is stored at a time, whoever imports: two imports of the same rows neither deadlock nor overtake each
+    other.
+    """
     # A chunk is few rows beside the stored ones, so every join goes row by row through a key. The planner, which
     # knows nothing of a table made a moment ago, would now and then read all logins instead.
     await session.execute(
@@ -35,7 +37,7 @@ async def begin_chunk(session: AsyncSession) -> None:
             "SELECT pg_advisory_xact_lock(:lock),"
             " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
         ),
-        {"lock": IMPORT_LOCK},
+        {"lock": AdvisoryLock.IMPORT},
     )
 
 

@@ -19,6 +19,10 @@ MAX_RECORD_LINES = 1_000
 MAX_UNKNOWN_COLUMNS = 100
 
 
+# Bytes of a file after which a chunk ends, however few rows it has.
+MAX_CHUNK_BYTES = 4_000_000
+
+
 class UnreadableFile(Exception):
     """The file, or what follows in it, could not be read; the message says why."""
 
@@ -44,18 +48,20 @@ class Reader:
         self.bytes_read = 0
 
     def chunks(self, size: int) -> Iterator[list[SourceRow]]:
-        """Yield the rows in lists of `size`.
+        """Yield the rows in lists of at most `size`.
 
         Raises UnreadableFile when the file, or the rest of it, cannot be read, after yielding the rows before.
         """
         chunk: list[SourceRow] = []
+        begun_at = 0
         failure: UnreadableFile | None = None
         try:
             with self.source.open() as stream, self._text(stream) as text:
                 for row in self._csv_rows(text) if self.source.is_csv else self._json_rows(text):
                     chunk.append(row)
-                    if len(chunk) == size:
-                        self.bytes_read = stream.tell()
+                    # A few very long rows are a chunk of their own, so that memory stays bounded.
+                    if len(chunk) == size or stream.tell() - begun_at > MAX_CHUNK_BYTES:
+                        self.bytes_read = begun_at = stream.tell()
                         yield chunk
                         chunk = []
                 self.bytes_read = stream.tell()

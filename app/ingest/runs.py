@@ -1,6 +1,5 @@
 """Imports as runs: accepted, watched while they go, and finished by a worker if whoever began them was killed."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +11,9 @@ from app.errors import InvalidInput
 from app.ingest.service import EXIT_UNREADABLE, ImportProgress, ImportReport, import_path
 from app.runs import service as runs
 from app.runs.batches import Pace, Progress
+from app.runs.leases import under_lease
 from app.runs.models import RunKind
 from app.runs.service import Claim
-
-# Renewals of the lease in the time that it lasts.
-BEATS = 3
 
 
 async def request(session: AsyncSession, path: Path, *, requested_by: str, now: datetime) -> int:
@@ -36,7 +33,8 @@ async def import_run(database: Database, run: Claim, _pace: Pace, progress: Prog
         await import_claimed(database, run, tell)
     except InvalidInput as error:
         async with database.begin() as session:
-            await runs.fail(session, run, f"{error.message} Import the files again where they are.")
+            reason = f"{error.message.removesuffix('.')}. Import the files again where they are."
+            await runs.fail(session, run, reason)
 
 
 async def import_claimed(
@@ -64,23 +62,8 @@ async def import_claimed(
         told[0] += new[0]
         told[1] += new[1]
 
-    async def keep_lease() -> None:
-        while True:
-            await asyncio.sleep(run.lease.total_seconds() / BEATS)
-            await advance()
-
-    importing = asyncio.create_task(import_path(database, path, now=datetime.now(UTC), progress=note))
-    beating = asyncio.create_task(keep_lease())
-    try:
-        await asyncio.wait({importing, beating}, return_when=asyncio.FIRST_COMPLETED)
-        if not importing.done():
-            # Only a lost lease or a lost database ends the beat.
-            await beating
-        report = await importing
-    finally:
-        for task in (importing, beating):
-            task.cancel()
-        await asyncio.gather(importing, beating, return_exceptions=True)
+    importing = import_path(database, path, now=datetime.now(UTC), progress=note)
+    report = await under_lease(run, importing, advance)
     await advance()
     async with database.begin() as session:
         if report.exit_code == EXIT_UNREADABLE:

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
+from app.errors import is_outage
 from app.runs import service
 from app.runs.service import Claim
 
 log = structlog.get_logger(__name__)
-
-# These mean that the database went away, not that a client's facts are bad: the run waits for its next claim.
-INFRASTRUCTURE_ERRORS = (OperationalError, InterfaceError, OSError, service.LeaseLostError)
 
 # Called with how many clients are done, how many failed, and how many there are.
 Progress = Callable[[int, int, int], None]
@@ -83,9 +80,12 @@ async def _process(database: Database, run: Claim, work: Work, batch: Sequence[i
             done = len(batch) - len(failures)
             await service.advance(session, run, done=done, position=batch[-1], failures=failures)
             return len(failures)
-    except INFRASTRUCTURE_ERRORS:
+    except service.LeaseLostError:
         raise
-    except Exception:
+    except Exception as error:
+        # The database went away, and no client's facts are bad: the run waits for its next claim.
+        if is_outage(error):
+            raise
         if len(batch) > 1:
             middle = len(batch) // 2
             failed = await _process(database, run, work, batch[:middle])

@@ -1,7 +1,8 @@
 """Carrying out a run, whatever its kind: the same for a worker and for the command line."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +13,7 @@ from app.health.recalculation import recalculate
 from app.ingest.runs import import_run
 from app.runs import service
 from app.runs.batches import Pace, Progress
+from app.runs.leases import under_lease
 from app.runs.models import RunKind
 from app.runs.service import Claim
 from app.settings import Settings
@@ -21,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 # How the runs of each kind are carried out.
-KINDS: dict[RunKind, Callable[[Database, Claim, Pace, Progress | None], Awaitable[None]]] = {
+KINDS: dict[RunKind, Callable[[Database, Claim, Pace, Progress | None], Coroutine[Any, Any, None]]] = {
     RunKind.RECALCULATE_ONE: recalculate,
     RunKind.RECALCULATE_ALL: recalculate,
     RunKind.RECORD_METRICS: record,
@@ -41,10 +43,16 @@ async def execute(database: Database, run_id: int, settings: Settings, progress:
         run = await service.claim(session, run_id, lease)
     if run is None:
         return False
+    claimed = run
+
+    async def renew() -> None:
+        async with database.begin() as session:
+            await service.progress(session, claimed, done=0, failed=0)
+
     with structlog.contextvars.bound_contextvars(run_id=run.id, attempt=run.attempt, request_id=run.request_id):
         log.info("run_started", kind=run.kind)
         try:
-            await KINDS[run.kind](database, run, pace, progress)
+            await under_lease(run, KINDS[run.kind](database, run, pace, progress), renew)
         except service.LeaseLostError:
             log.warning("run_lease_lost")
             return False
@@ -59,7 +67,8 @@ async def _give_back(database: Database, run: service.Claim, error: BaseExceptio
     log.warning("run_interrupted", error=repr(error))
     try:
         async with database.begin() as session:
-            await service.release(session, run)
-    except SQLAlchemyError as lost:
+            # Cancellations and signals are no Exceptions: the run did nothing wrong.
+            await service.release(session, run, excused=not isinstance(error, Exception))
+    except (SQLAlchemyError, OSError) as lost:
         # The database is what failed, most likely. The lease then runs out by itself.
         log.warning("run_not_released", error=repr(lost))

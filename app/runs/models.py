@@ -44,7 +44,7 @@ class Run(SQLModel, table=True):
             "kind",
             text("coalesce(client_id, 0)"),
             text("coalesce(day, '-infinity')"),
-            text("coalesce(parameters, '{}')"),
+            text("md5(coalesce(parameters, '{}')::text)"),
             unique=True,
             postgresql_where=text(UNFINISHED),
         ),
@@ -78,7 +78,7 @@ class Run(SQLModel, table=True):
     # How often the run was claimed. It fences the effects: a batch of an older attempt is refused.
     attempt: int = Field(default=0, sa_type=SmallInteger)
     # How many attempts in a row got no further; those that a stopping worker gave back in order do not count.
-    fruitless_attempts: int = Field(default=0, sa_type=SmallInteger)
+    fruitless_attempts: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
     lease_until: datetime | None = None
     # Why the run as a whole failed.
     reason: str | None = Field(default=None, sa_type=Text)

@@ -145,9 +145,12 @@ async def fail(session: AsyncSession, run: Claim, reason: str) -> None:
     await queries.changed(session, queries.FAIL, id=run.id, attempt=run.attempt, reason=reason)
 
 
-async def release(session: AsyncSession, run: Claim) -> None:
-    """Give the run back, so that the next claim continues it at once."""
-    await queries.changed(session, queries.RELEASE, id=run.id, attempt=run.attempt)
+async def release(session: AsyncSession, run: Claim, *, excused: bool = False) -> None:
+    """Give the run back, so that the next claim continues it at once.
+
+    An attempt is excused when it is not the run's fault that it ended: a worker that stops, for example.
+    """
+    await queries.changed(session, queries.RELEASE, id=run.id, attempt=run.attempt, excused=int(excused))
 
 
 async def _held(session: AsyncSession, run: Claim, statement: TextClause, **values: object) -> None:

@@ -114,7 +114,12 @@ class ClientFeature(SQLModel, table=True):
 
     __tablename__ = "client_features"
     __table_args__ = (
-        PrimaryKeyConstraint("client_id", "feature_id", name="pk_client_features"),
+        PrimaryKeyConstraint(
+            "client_id",
+            "feature_id",
+            name="pk_client_features",
+            postgresql_include=["enabled", "first_used_at", "last_used_at"],
+        ),
         CheckConstraint("last_used_at >= first_used_at", name="last_after_first"),
     )
 
@@ -131,7 +136,7 @@ class Ticket(SQLModel, table=True):
     __tablename__ = "tickets"
     __table_args__ = (
         PrimaryKeyConstraint("client_id", "external_id", name="pk_tickets"),
-        Index("ix_tickets_client_id_opened_at", "client_id", "opened_at"),
+        Index("ix_tickets_client_id_opened_at", "client_id", "opened_at", postgresql_include=["closed_at"]),
         CheckConstraint("closed_at >= opened_at", name="closed_after_opened"),
     )
 

@@ -7,14 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
 from app.errors import InvalidInput
+from app.health.rules import EARLIEST_DAY
 from app.runs import service as runs
 from app.runs.batches import Pace, Progress, Work, carry_out
 from app.runs.models import RunKind
 from app.runs.service import Claim
 from app.usage import service
-
-# No import accepts anything earlier.
-EARLIEST_DAY = date(1970, 1, 1)
 
 
 async def record_metrics(

@@ -74,6 +74,7 @@ def upgrade() -> None:
             "case_resolution_days",
             "weekly_login_rate",
             "feature_adoption",
+            "scored_day",
             "id",
         ],
         postgresql_where=sa.text("status = 'ACTIVE' AND score IS NOT NULL"),
@@ -194,7 +195,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_members"),
         postgresql_with={"fillfactor": "90"},
     )
-    op.create_index("uq_members_client_id_external_id", "members", ["client_id", "external_id"], unique=True)
+    op.create_index(
+        "uq_members_client_id_external_id",
+        "members",
+        ["client_id", "external_id"],
+        unique=True,
+        postgresql_include=["id", "created_at", "deactivated_at"],
+    )
     op.create_table(
         "features",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -214,7 +221,12 @@ def upgrade() -> None:
         sa.CheckConstraint("last_used_at >= first_used_at", name="last_after_first"),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name="fk_client_features_client_id_clients"),
         sa.ForeignKeyConstraint(["feature_id"], ["features.id"], name="fk_client_features_feature_id_features"),
-        sa.PrimaryKeyConstraint("client_id", "feature_id", name="pk_client_features"),
+        sa.PrimaryKeyConstraint(
+            "client_id",
+            "feature_id",
+            name="pk_client_features",
+            postgresql_include=["enabled", "first_used_at", "last_used_at"],
+        ),
     )
     op.create_table(
         "cases",
@@ -290,7 +302,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name="fk_tickets_client_id_clients"),
         sa.PrimaryKeyConstraint("client_id", "external_id", name="pk_tickets"),
     )
-    op.create_index("ix_tickets_client_id_opened_at", "tickets", ["client_id", "opened_at"], unique=False)
+    op.create_index(
+        "ix_tickets_client_id_opened_at",
+        "tickets",
+        ["client_id", "opened_at"],
+        unique=False,
+        postgresql_include=["closed_at"],
+    )
 
 
 def downgrade() -> None:

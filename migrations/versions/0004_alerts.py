@@ -74,8 +74,10 @@ def upgrade() -> None:
     )
     op.add_column("runs", sa.Column("parameters", postgresql.JSONB(), nullable=True))
     op.add_column("runs", sa.Column("sent_at", UTCDateTime(), nullable=True))
-    op.add_column("runs", sa.Column("fruitless_attempts", sa.SmallInteger(), server_default="0", nullable=False))
-    unfinished_by(["kind", *UNFINISHED_KEY, sa.text("coalesce(parameters, '{}')")])
+    op.add_column(
+        "runs", sa.Column("fruitless_attempts", sa.SmallInteger(), server_default=sa.text("0"), nullable=False)
+    )
+    unfinished_by(["kind", *UNFINISHED_KEY, sa.text("md5(coalesce(parameters, '{}')::text)")])
     op.create_index(
         "ix_runs_unfinished", "runs", ["requested_at"], postgresql_where=sa.text("status IN ('QUEUED', 'RUNNING')")
     )
@@ -84,6 +86,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what was created, with the audit of actions that were not known before."""
     op.drop_index("ix_runs_unfinished", "runs")
+    # The older code could neither carry these out nor tell them apart.
+    op.execute(
+        "UPDATE runs SET status = 'FAILED', finished_at = now(), reason = 'An older version was installed.' "
+        "WHERE kind IN ('SET_ALERTS', 'IMPORT') AND status IN ('QUEUED', 'RUNNING')"
+    )
     unfinished_by(["kind", *UNFINISHED_KEY])
     op.drop_column("runs", "fruitless_attempts")
     op.drop_column("runs", "sent_at")

@@ -9,7 +9,7 @@ import httpx2
 import orjson
 import strawberry
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.routing import Route
 
 from app.auth.tokens import Role, Viewer, issue_token, verifier_from
@@ -76,7 +76,7 @@ class Subscription:
         yield 1
 
 
-async def make_context(request: Request, viewer: Viewer | ExpectedError) -> Context:
+async def make_context(request: HTTPConnection, viewer: Viewer | ExpectedError) -> Context:
     if request.headers.get("x-break-the-context"):
         raise RuntimeError("inside")
     return Context(viewer)

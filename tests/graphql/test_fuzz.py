@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import graphql
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import Mode, from_schema
@@ -43,6 +44,9 @@ CURSORS = st.one_of(
 )
 TEXTS = st.one_of(st.text(max_size=30), CURSORS)
 NUMBERS = st.one_of(st.integers(1, 100), st.integers(-(2**31), 2**31 - 1))
+TIMES = st.sampled_from(
+    ["2026-01-31T00:00:00Z", "2999-12-31T23:59:59+23:59", "0001-01-01T00:00:00+23:59", "2026-01-31", "noon", ""]
+)
 DATES = st.one_of(st.dates().map(str), st.text(max_size=10))
 
 
@@ -54,6 +58,7 @@ SCALARS: Mapping[str, st.SearchStrategy[graphql.ValueNode]] = {
     "ID": text_nodes(IDS),
     "String": text_nodes(TEXTS),
     "Date": text_nodes(DATES),
+    "DateTime": text_nodes(TIMES),
     "Int": NUMBERS.map(lambda number: graphql.IntValueNode(value=str(number))),
 }
 
@@ -62,6 +67,9 @@ def documents(mode: Mode) -> st.SearchStrategy[str]:
     # Longer ones are refused by their length alone, which test_http_bodies.py sees to.
     return from_schema(schema._schema, custom_scalars=SCALARS, mode=mode).filter(lambda text: len(text) < 20_000)
 
+
+# The strategy of the whole schema has a long name, which hypothesis only needs to say how long it searched.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 # The same documents in every run: what fails once fails again, and a run takes as long as the one before.
 fuzz = settings(

@@ -1,0 +1,100 @@
+"""The scheduler: once a second it takes the next daily slot and sends again what was accepted and does not move."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from redis import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+import app.tables  # noqa: F401 - a run and its audit refer to tables of every capability.
+from app.database import Database
+from app.jobs import JobQueue
+from app.logs import configure_logging
+from app.runs import sweeping
+from app.runs.schedule import daily, take_next_slot
+from app.settings import Settings, get_settings
+
+PERIOD = timedelta(seconds=1)
+# Runs that one sweep sends at most. While as many messages wait already, more would only fill Redis.
+SENT_AT_ONCE = 100
+# A server that is up and says nothing must not stop the loop.
+STEP_TIMEOUT_SECONDS = 10
+
+log = structlog.get_logger(__name__)
+
+
+async def keep_going(
+    database: Database,
+    queue: JobQueue,
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    period: timedelta = PERIOD,
+) -> None:
+    """Take slots and sweep until cancelled, whatever PostgreSQL and Redis do meanwhile."""
+    while True:
+        await _attempt("slot", _take_slot(database, settings, clock()))
+        await _attempt("giving_up", _give_up(database, settings))
+        await _attempt("sweep", _resend(database, queue, settings))
+        await asyncio.sleep(period.total_seconds())
+
+
+async def _attempt(step: str, work: Awaitable[None]) -> None:
+    """Do one step of a turn; when a server does not answer, the next turn tries again."""
+    try:
+        async with asyncio.timeout(STEP_TIMEOUT_SECONDS):
+            await work
+    except (DBAPIError, PoolTimeoutError, RedisError, OSError) as error:
+        log.warning("step_failed", step=step, error=repr(error))
+
+
+async def _take_slot(database: Database, settings: Settings, now: datetime) -> None:
+    schedule = daily(settings.metrics_time, settings.recalculation_time, settings.schedule_time_zone)
+    async with database.begin() as session:
+        await take_next_slot(session, schedule, now=now)
+
+
+async def _give_up(database: Database, settings: Settings) -> None:
+    async with database.begin() as session:
+        await sweeping.give_up(session, max_attempts=settings.max_attempts)
+
+
+async def _resend(database: Database, queue: JobQueue, settings: Settings) -> None:
+    # Redis is asked first: while it is down nothing is marked as sent, and all of it is as soon as it is back.
+    if await queue.size() >= SENT_AT_ONCE:
+        return
+    after = timedelta(seconds=settings.sweep_after_seconds)
+    async with database.begin() as session:
+        await sweeping.resend(session, after=after, limit=SENT_AT_ONCE)
+
+
+async def serve(settings: Settings) -> None:
+    """Keep going until SIGTERM or SIGINT."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise SystemExit("a scheduler needs DATABASE_URL and REDIS_URL")
+    queue = JobQueue(settings.redis_url)
+    database = Database(
+        settings.database_url,
+        pool_size=1,
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+        send_jobs=queue.send,
+    )
+    going = asyncio.create_task(keep_going(database, queue, settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, going.cancel)
+    log.info("scheduler_started")
+    with suppress(asyncio.CancelledError):
+        await going
+    await queue.close()
+    await database.close()
+    log.info("scheduler_stopped")
+
+
+if __name__ == "__main__":
+    configure_logging(get_settings().log_level)
+    asyncio.run(serve(get_settings()))
