@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> Starlette:
         settings.database_url,
         pool_size=settings.database_pool_size,
         statement_timeout_seconds=settings.statement_timeout_seconds,
+        idle_timeout_seconds=settings.statement_timeout_seconds,
         send_jobs=jobs.send,
     )
     policies: dict[int, Policy] = {}

@@ -205,6 +205,14 @@ async def test_who_is_not_told_of_new_alerts_has_old_ones_resolved(
     assert await told(database) == [Told(LIGHT_DROP, 90, 70, "RESOLVED")]
 
 
+async def test_nobody_is_alarmed_about_a_client_that_has_left_since(database: Database, alerted: int) -> None:
+    await scored(database, alerted, 90)
+    await _change(database, "status = 'CHURNED', churned_at = '2026-01-01'")
+    await scored(database, alerted, 30, first=1)
+    assert await told(database) == []
+    assert await rows_of(database, "SELECT score FROM health_scores ORDER BY day") == [(90,), (30,)]
+
+
 async def test_calculating_a_day_again_raises_nothing_twice(database: Database, alerted: int) -> None:
     await scored(database, alerted, 90, 70)
     before = await alert_rows(database)

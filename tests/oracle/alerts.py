@@ -2,7 +2,8 @@
 
 Where the specification is silent: without an earlier score there is nothing to fall from, and no alert; an unscored
 client neither raises nor resolves one; a day that is calculated although a later one is known is history, and raises
-and resolves nothing; a client that has left since is calculated as it was then, and nobody is alarmed; an alert that was raised at a GREEN score is not resolved by a score of the very same day.
+and resolves nothing; a client that has left since is calculated as it was then, and nobody is alarmed; an alert that
+was raised at a GREEN score is not resolved by a score of the very same day.
 """
 
 from collections.abc import Mapping
