@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from app.database import Database, fetch
+from app.database import Database, ReadConnection, fetch
+from app.errors import is_outage
 from app.migrate import latest_revision
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,23 @@ async def _check_redis(redis_url: str) -> str:
 
 
 async def metrics(database: Database) -> tuple[bytes, str]:
-    """Return the figures of this process and of the database, and their media type."""
+    """Return the figures of this process, and of the database if it answers, and their media type."""
+    registry = CollectorRegistry()
+    up = Gauge("client_health_database_up", "Whether the database answered this very request.", registry=registry)
+    figures = b""
+    try:
+        async with database.read() as connection:
+            figures = generate_latest(await _database_figures(connection))
+        up.set(1)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        # An outage is when operators look: this process's own figures must not be missing then.
+        log.warning("metrics_without_database", error=repr(error))
+    return generate_latest(_REGISTRY) + generate_latest(registry) + figures, CONTENT_TYPE_LATEST
+
+
+async def _database_figures(connection: ReadConnection) -> CollectorRegistry:
     registry = CollectorRegistry()
     runs = Gauge("client_health_runs", "Runs by kind and status.", ["kind", "status"], registry=registry)
     seconds = Gauge(
@@ -108,14 +125,13 @@ async def metrics(database: Database) -> tuple[bytes, str]:
     oldest = Gauge("client_health_oldest_unfinished_run_seconds", "Age of the oldest run in work.", registry=registry)
     clients = Gauge("client_health_clients", "Listed clients by light.", ["light"], registry=registry)
     alerts = Gauge("client_health_unresolved_alerts", "Alerts that are open or acknowledged.", registry=registry)
-    async with database.read() as connection:
-        for row in await fetch(connection, RUNS):
-            runs.labels(row.kind, row.status).set(row.runs)
-            seconds.labels(row.kind, row.status).set(row.seconds)
-        waiting: Any = (await fetch(connection, WAITING))[0]
-        queued.set(waiting.queued)
-        oldest.set(waiting.unfinished)
-        for row in await fetch(connection, LIGHTS):
-            clients.labels(row.light or "UNSCORED").set(row.clients)
-        alerts.set((await fetch(connection, ALERTS))[0].alerts)
-    return generate_latest(_REGISTRY) + generate_latest(registry), CONTENT_TYPE_LATEST
+    for row in await fetch(connection, RUNS):
+        runs.labels(row.kind, row.status).set(row.runs)
+        seconds.labels(row.kind, row.status).set(row.seconds)
+    waiting: Any = (await fetch(connection, WAITING))[0]
+    queued.set(waiting.queued)
+    oldest.set(waiting.unfinished)
+    for row in await fetch(connection, LIGHTS):
+        clients.labels(row.light or "UNSCORED").set(row.clients)
+    alerts.set((await fetch(connection, ALERTS))[0].alerts)
+    return registry

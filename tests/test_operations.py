@@ -206,6 +206,14 @@ async def test_requests_are_counted_by_their_operation_and_timed(http: httpx2.As
     assert not any("healthz" in str(labels) or "metrics" in str(labels) for _, labels in after)
 
 
+async def test_the_figures_of_the_process_are_there_without_the_database(settings: Settings) -> None:
+    refused = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:1/nothing"})
+    async with running(refused) as http:
+        found = await figures(http)
+    assert found["client_health_database_up", frozenset()] == 0
+    assert not any(name == "client_health_queue_age_seconds" for name, _ in found)
+
+
 async def test_made_up_names_of_operations_do_not_fill_the_memory(http: httpx2.AsyncClient) -> None:
     before = figure(await figures(http), "requests_total", operation="other", code="OK")
     for number in range(MAX_OPERATIONS + 20):

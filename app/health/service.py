@@ -22,6 +22,7 @@ from app.health.rules import (
     Counts,
     Health,
     Policy,
+    RiskLevel,
     TrafficLight,
     assess,
     window_start,
@@ -123,7 +124,7 @@ async def score_clients(
     day = as_of.date()
     counted = await _count(session, client_ids, as_of)
     found = await fetch(session, queries.PREVIOUS_SCORES, ids=list(client_ids), day=day)
-    previous = {row.id: Standing(row.score, row.light, row.risk) for row in found}
+    previous = {row.id: Standing(row.score, TrafficLight(row.light), RiskLevel(row.risk)) for row in found}
     scored: list[tuple[int, Facts, Health]] = []
     failures: dict[int, str] = {}
     for client_id in client_ids:
