@@ -23,8 +23,10 @@ from tests.machine import ends_within, next_line, roomy_memory, run_python
 
 # Owns the servers of the folder in its first argument until its standard input ends.
 OWNER = """
-import json, os, pathlib, sys
+import json, os, pathlib, signal, sys
 from app.embedded import embedded_servers
+# Whoever starts the tests in the background has interrupts ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_servers(pathlib.Path(sys.argv[1]), share=sys.argv[2] == "share") as servers:
     pids = [service.child.process.pid for service in servers.services]
     print(json.dumps({"owner": servers.owner_pid, "pids": pids, "url": servers.database_url}), flush=True)

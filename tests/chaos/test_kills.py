@@ -21,7 +21,8 @@ CLIENTS = 150
 FALLEN = 30
 METRICS_DAYS = 46
 KILLS = {"worker": 6, "scheduler": 4, "valkey": 5}
-SETTINGS = {"RUN_LEASE_SECONDS": "3", "RECALCULATION_BATCH_SIZE": "10", "RECALCULATION_PAUSE_MS": "20"}
+# Slow enough for several long runs to be under way at every moment, so that kills hit them.
+SETTINGS = {"RUN_LEASE_SECONDS": "3", "RECALCULATION_BATCH_SIZE": "10", "RECALCULATION_PAUSE_MS": "150"}
 # What no mutation may exceed, although each may meet a Valkey that has just been killed.
 ANSWER_SECONDS = 5.0
 
