@@ -124,6 +124,8 @@ def worker(
     """Carry out runs; needs DATABASE_URL and REDIS_URL."""
     require_servers()
     command = ["-m", "dramatiq", "workers.actors", "--processes", "1", "--threads", str(threads)]
+    # A child that is killed while it starts is noticed after this many milliseconds, instead of after half a minute.
+    command += ["--worker-fork-timeout", "5000"]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the arguments are composed right here.
 
 

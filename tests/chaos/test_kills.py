@@ -90,9 +90,9 @@ async def kill_one_of(victim: Child, random: Random) -> None:
     """Kill a process or one of its children; whichever it is, the others end by themselves."""
     family = [victim.process.pid, *sorted(descendants(victim.process.pid))]
     os.kill(random.choice(family), signal.SIGKILL)
-    await ended(victim, 10)
+    await ended(victim, 30)
     for pid in family:
-        assert await asyncio.to_thread(ends_within, pid, 10)
+        assert await asyncio.to_thread(ends_within, pid, 30)
 
 
 async def check_runs(database: Database) -> None:
