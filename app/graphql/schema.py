@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import strawberry
-from strawberry.schema.config import StrawberryConfig
 
 from app.errors import InvalidInput
 from app.graphql import limits
@@ -54,5 +53,4 @@ schema = Schema(
     extensions=[limits.DocumentLimits],
     execution_context_class=Execution,
     exception_handlers=TYPED_ERRORS,
-    config=StrawberryConfig(relay_max_results=100),
 )

@@ -10,12 +10,13 @@ from app.auth.tokens import Role
 from app.database import Database
 from app.graphql.pagination import global_id
 from app.runs.execution import execute
+from tests.contract import OPERATIONS
 from tests.factories import rows_of, utc
 from tests.graphql.answers import BIG, opaque, refusal, typed_refusal
 from tests.graphql.conftest import SUBJECT, Api
 from tests.graphql.portfolio import CLIENTS
 from tests.graphql.raised import add_alert, client_numbered, forget_alerts
-from tests.graphql.test_contract import OPERATIONS, Answer, ask
+from tests.graphql.test_contract import Answer, ask
 
 SNOOZE = OPERATIONS["SnoozeClientAlerts"]
 FIELD = "... on InvalidInputError { field } ... on Error"

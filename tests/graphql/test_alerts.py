@@ -8,12 +8,13 @@ import pytest
 
 from app.database import Database
 from app.graphql.pagination import global_id
+from tests.contract import OPERATIONS
 from tests.factories import utc
 from tests.graphql.answers import BIG, opaque, refusal
 from tests.graphql.conftest import Api
 from tests.graphql.portfolio import name_of
 from tests.graphql.raised import RAISED_AT, add_alert, client_numbered, forget_alerts
-from tests.graphql.test_contract import OPERATIONS, ask
+from tests.graphql.test_contract import ask
 
 LIST = OPERATIONS["Alerts"]
 

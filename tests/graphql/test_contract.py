@@ -1,33 +1,17 @@
 """The operations that front ends send, over HTTP, and what each costs in SQL statements."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import parse, print_ast
-from graphql.utilities import separate_operations
 from sqlalchemy import text
 
 from app.auth.tokens import Role
 from app.database import Database, fetch
+from tests.contract import OPERATIONS
 from tests.graphql.conftest import SUBJECT, Api
 from tests.graphql.portfolio import CLIENTS
 
-CONTRACT = Path(__file__).parent.parent / "contract"
-
 Answer = dict[str, Any]
-
-
-def operations() -> dict[str, str]:
-    """Return every operation of the contract by its name, each with the fragments that it uses."""
-    found: dict[str, str] = {}
-    for path in sorted(CONTRACT.glob("*.graphql")):
-        separated = separate_operations(parse(path.read_text()))
-        found |= {name: print_ast(document) for name, document in separated.items()}
-    return found
-
-
-OPERATIONS = operations()
 
 
 async def ask(api: Api, operation: str, role: Role = Role.CLIENT_SUCCESS, **variables: object) -> Answer:
