@@ -45,20 +45,24 @@ class Service:
     logs: Path
     started: list[Child] = field(default_factory=list)
 
-    def start(self, command: str, *arguments: str) -> Child:
-        """Start a process of the service; call it from the main thread."""
-        env = os.environ | {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of the service finds in its environment."""
+        return os.environ | {
             "DATABASE_URL": self.servers.database_url,
             "REDIS_URL": self.servers.redis_url,
             "AUTH_SECRET": SECRET,
             **self.settings,
         }
+
+    def start(self, command: str, *arguments: str) -> Child:
+        """Start a process of the service; call it from the main thread."""
         with self.log(len(self.started)).open("wb") as output:
             child = start_child(
                 command,
                 [sys.executable, "-m", "app.cli", command, *arguments],
                 death_signal=signal.SIGKILL,
-                env=env,
+                env=self.environment,
                 folder=ROOT,
                 output=output,
             )

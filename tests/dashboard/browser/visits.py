@@ -1,0 +1,114 @@
+"""Somebody who sits before the dashboard in a real browser, and what the browser complains about meanwhile."""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import orjson
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request, Response, WebError
+
+PATIENCE_MS = 10_000
+
+# A violation is an event of the document in every mode, also where the console stays silent.
+REPORT_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error(`securitypolicyviolation: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
+"""
+
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+# What is halfway through a transition has colours that nobody chose: axe looks at the page when it has come to rest.
+RUN_AXE = """
+async () => {
+  const finite = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.allSettled(finite.map((one) => one.finished));
+  const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+  return violations.flatMap(({ id, help, nodes }) =>
+    nodes.map((node) => `${id} (${help}) at ${node.target.join(" ")}: ${node.failureSummary}`));
+}
+"""
+
+# A request that the page itself gives up, since a newer one takes its place or the page goes, did not fail.
+GIVEN_UP = "net::ERR_ABORTED"
+
+
+class Look(NamedTuple):
+    """What the page is shown with."""
+
+    scheme: str
+    width: int
+
+    @property
+    def height(self) -> int:
+        """The height of a window of this width: a phone's, or a laptop's."""
+        return 780 if self.width < 600 else 900
+
+
+WIDE = Look("light", 1440)
+NARROW = Look("dark", 360)
+# Two of the four show what each colour scheme and each width does; the accessibility tests go through all of them.
+LOOKS = [WIDE, NARROW]
+ALL_LOOKS = [Look(scheme, width) for scheme in ("light", "dark") for width in (1440, 360)]
+
+
+class Visit:
+    """One person's browser window: the page, what it asked of the API, and what went wrong in it."""
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.page = page
+        # Every GraphQL request of the page, subscriptions left out, as it was posted.
+        self.asked: list[dict[str, Any]] = []
+        # Every subscription that the page opened.
+        self.subscribed: list[dict[str, Any]] = []
+        self.faults: list[str] = []
+        self._allowed: list[re.Pattern[str]] = []
+        context.on("console", self._on_console)
+        context.on("weberror", self._on_error)
+        context.on("request", self._on_request)
+        context.on("requestfailed", self._on_failed)
+        context.on("response", self._on_response)
+
+    def allow(self, pattern: str) -> None:
+        """Let faults pass that the test brings about on purpose, as those of a server that it stops."""
+        self._allowed.append(re.compile(pattern))
+
+    async def violations(self) -> Sequence[str]:
+        """Return what axe finds in the page as it stands now."""
+        if not await self.page.evaluate("() => 'axe' in window"):
+            # Through the debugger: neither the policy of scripts nor that of trusted types has a say there.
+            await self.page.evaluate(AXE)
+        found: list[str] = await self.page.evaluate(RUN_AXE)
+        return found
+
+    async def show(self, look: Look) -> None:
+        """Show the page in another scheme and width."""
+        await self.page.emulate_media(color_scheme="dark" if look.scheme == "dark" else "light")
+        await self.page.set_viewport_size({"width": look.width, "height": look.height})
+
+    async def end(self) -> None:
+        """Fail if the page has a violation now, or if anything went wrong in it at any time."""
+        violations = await self.violations() if self.page.url.startswith("http") else []
+        unexpected = [fault for fault in self.faults if not any(one.search(fault) for one in self._allowed)]
+        problems = [*unexpected, *violations]
+        assert not problems, "\n".join(problems)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # Violations of a policy that only reports come as ordinary messages in some versions.
+        if message.type in {"error", "warning"} or "Content Security Policy" in message.text:
+            self.faults.append(f"console {message.type}: {message.text} ({message.location['url']})")
+
+    def _on_error(self, error: WebError) -> None:
+        self.faults.append(f"uncaught: {error.error.stack or error.error.message}")
+
+    def _on_request(self, request: Request) -> None:
+        if request.method == "POST" and "/graphql" in request.url:
+            kind = self.subscribed if request.url.endswith("/graphql/stream") else self.asked
+            kind.append(orjson.loads(request.post_data_buffer or b"null"))
+
+    def _on_failed(self, request: Request) -> None:
+        if request.failure != GIVEN_UP:
+            self.faults.append(f"failed: {request.method} {request.url} {request.failure}")
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.faults.append(f"status {response.status}: {response.request.method} {response.url}")
