@@ -226,6 +226,26 @@ def token(
 
 
 @cli.command()
+def sign_in(
+    role: Annotated[Role, typer.Option(help="What the person may do.")],
+    subject: Annotated[str, typer.Option(help="Who the person is; it appears in the audit trail.")],
+    url: Annotated[
+        str | None, typer.Option(help="Where the dashboard is served; without it PUBLIC_URL, or port 8000 here.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print an address that signs one person in to the dashboard, once and within ten minutes."""
+    with migrated_settings(data_dir) as settings:
+        at = url or settings.public_url or "http://127.0.0.1:8000"
+        raise typer.Exit(with_database(settings, lambda database: _print_address(database, at, subject, role)))
+
+
+async def _print_address(database: Database, url: str, subject: str, role: Role) -> int:
+    typer.echo(await commands.sign_in_address(database, url, subject=subject, role=role))
+    return 0
+
+
+@cli.command()
 def schema() -> None:
     """Print the schema of the API."""
     from app.graphql.schema import schema as api  # noqa: PLC0415

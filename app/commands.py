@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app.auth.sessions import issue_code
+from app.auth.tokens import Role
 from app.clients import service as clients
 from app.database import Database
 from app.demo.service import load_if_empty
@@ -149,3 +151,10 @@ async def load_demo(database: Database, console: Console) -> bool:
             bars.update(tasks[step], completed=done, total=total)
 
         return await load_if_empty(database, now=datetime.now(UTC), progress=tell)
+
+
+async def sign_in_address(database: Database, url: str, *, subject: str, role: Role) -> str:
+    """Return the address that signs `subject` in to the dashboard at `url`, once and within ten minutes."""
+    async with database.begin() as session:
+        code = await issue_code(session, subject=subject, role=role, now=datetime.now(UTC))
+    return f"{url.rstrip('/')}/sign-in?code={code}"

@@ -19,7 +19,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import operations
+from app.auth.sessions import Sessions
 from app.auth.tokens import Viewer, verifier_from
+from app.dashboard.routes import Dashboard
 from app.database import Database
 from app.errors import ExpectedError
 from app.graphql.context import Context
@@ -134,9 +136,11 @@ def create_app(settings: Settings) -> Starlette:
         content, media_type = await operations.metrics(database)
         return Response(content, media_type=media_type)
 
-    endpoint = GraphQLEndpoint(schema, verifier, make_context, settings.max_request_bytes)
+    sessions = Sessions(database, settings.public_url, timedelta(hours=settings.session_hours))
+    dashboard = Dashboard(settings, sessions)
+    endpoint = GraphQLEndpoint(schema, verifier, make_context, settings.max_request_bytes, sessions=sessions)
     origins = frozenset(filter(None, settings.allowed_origins.split(",")))
-    stream = StreamEndpoint(schema, verifier, make_context, settings.max_request_bytes, live.closing)
+    stream = StreamEndpoint(schema, verifier, make_context, settings.max_request_bytes, live.closing, sessions=sessions)
     app = Starlette(
         routes=[
             Route("/graphql", endpoint),
@@ -145,7 +149,9 @@ def create_app(settings: Settings) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
+            *dashboard.routes,
         ],
+        exception_handlers={404: dashboard.not_found},
         lifespan=lifespan,
     )
     app.add_middleware(RequestId)

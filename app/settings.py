@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     # The claim that holds the role.
     auth_role_claim: str = "role"
 
+    # Where browsers reach the dashboard, as in https://health.example.com; unset means the address that they ask.
+    public_url: str | None = None
+    # Hours after which somebody has to sign in to the dashboard again.
+    session_hours: int = Field(default=12, ge=1, le=720)
+
     # Clients that one transaction of a recalculation scores.
     recalculation_batch_size: int = Field(default=2000, ge=1, le=10_000)
     # Milliseconds between two batches, so that a recalculation never crowds out the readers.
@@ -85,6 +90,13 @@ class Settings(BaseSettings):
         if value is not None and not re.match(r"(rediss?|unix)://", value):
             raise ValueError("REDIS_URL must look like redis://host:6379/0")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/?#@\s]+/?", value, re.IGNORECASE):
+            raise ValueError("PUBLIC_URL must look like https://health.example.com, without a path")
+        return value and value.removesuffix("/").lower()
 
     @field_validator("metrics_time", "recalculation_time")
     @classmethod

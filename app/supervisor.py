@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 
 from app.auth.tokens import Role, issue_token
-from app.commands import load_demo
+from app.commands import load_demo, sign_in_address
 from app.database import Database
 from app.embedded import Servers, embedded_secret, embedded_servers, restart_dead
 from app.errors import Conflict
@@ -32,6 +32,7 @@ from app.settings import Settings, get_settings
 
 HOST = "127.0.0.1"
 TOKEN_LIFETIME = timedelta(days=30)
+DEVELOPER = "developer"
 # Longer than the web server and the worker take for what they have begun.
 STOP_TIMEOUT_SECONDS = 30.0
 FIRST_DELAY_SECONDS = 0.5
@@ -121,6 +122,14 @@ async def _load_demo(database_url: str) -> None:
         await database.close()
 
 
+async def _sign_in_address(database_url: str, url: str) -> str:
+    database = Database(database_url, pool_size=1)
+    try:
+        return await sign_in_address(database, url, subject=DEVELOPER, role=Role.PLATFORM_ADMIN)
+    finally:
+        await database.close()
+
+
 def _keep_running(
     processes: Sequence[_Process], servers: Servers | None, *, ready: Callable[[], None], port: int
 ) -> None:
@@ -170,19 +179,23 @@ def _stop(processes: Sequence[_Process]) -> None:
 
 
 def _announce(settings: Settings, servers: Servers | None, port: int) -> None:
-    """Print where the service is, a token for it, and a command that asks it something."""
+    """Print where the service is, how to get into it, and a command that asks it something."""
+    assert settings.database_url is not None  # noqa: S101 - _complete has filled it in.
+    home = settings.public_url or f"http://{HOST}:{port}"
     address = f"http://{HOST}:{port}/graphql"
     typer.echo("\nClient Health is running; Ctrl-C stops it.\n")
-    typer.echo(f"  Address  {address}")
+    typer.echo(f"  Dashboard  {asyncio.run(_sign_in_address(settings.database_url, home))}")
+    typer.echo("             (signs you in once, within ten minutes; client-health sign-in prints another)")
+    typer.echo(f"  Address    {address}")
     if servers is not None:
-        typer.echo(f"  Data     {servers.data_dir}")
+        typer.echo(f"  Data       {servers.data_dir}")
     token = "$TOKEN"  # noqa: S105 - where an issuer signs the tokens, the reader fills one in.
     if settings.auth_secret is None:
-        typer.echo(f"  Token    one that {settings.oidc_issuer} issues, as TOKEN in the environment")
+        typer.echo(f"  Token      one that {settings.oidc_issuer} issues, as TOKEN in the environment")
     else:
         token = issue_token(
             settings.auth_secret,
-            subject="developer",
+            subject=DEVELOPER,
             role=Role.PLATFORM_ADMIN,
             lifetime=TOKEN_LIFETIME,
             now=datetime.now(UTC),
@@ -190,7 +203,7 @@ def _announce(settings: Settings, servers: Servers | None, port: int) -> None:
             audience=settings.auth_audience,
             role_claim=settings.auth_role_claim,
         )
-        typer.echo(f"  Token    {token}")
+        typer.echo(f"  Token      {token}")
     headers = f'-H "Authorization: Bearer {token}" -H "Content-Type: application/json"'
     typer.echo(f"\n  curl -s {address} {headers} -d '{_SUMMARY}'\n")
 

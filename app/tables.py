@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 import app.alerts.models
 import app.audit.models
+import app.auth.models
 import app.clients.models
 import app.health.models
 import app.runs.models

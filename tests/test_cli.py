@@ -33,6 +33,7 @@ COMMANDS = (
     "record-metrics",
     "demo",
     "token",
+    "sign-in",
     "schema",
 )
 
@@ -104,6 +105,7 @@ async def test_help_names_every_command_and_every_option_of_each() -> None:
         "record-metrics": {"--date", "--data-dir"},
         "demo": {"--data-dir"},
         "token": {"--role", "--subject", "--expires", "--data-dir"},
+        "sign-in": {"--role", "--subject", "--url", "--data-dir"},
         "schema": set(),
     }
     for command, ended in zip(COMMANDS, each, strict=True):

@@ -6,6 +6,7 @@ import strawberry
 
 from app.activity.rules import ActivityKind
 from app.alerts.rules import AlertKind, AlertStatus
+from app.auth.tokens import Role
 from app.benchmarks.rules import BenchmarkMetric
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
 from app.clients.service import SortField
@@ -183,4 +184,10 @@ _publish(
     OPEN="Nobody has looked at it yet.",
     ACKNOWLEDGED="Somebody looks after it.",
     RESOLVED="The client's light is green again.",
+)
+_publish(
+    Role,
+    "What a caller may do.",
+    CLIENT_SUCCESS="Read everything, switch and snooze alerts, acknowledge them, and recalculate one client.",
+    PLATFORM_ADMIN="All of that, recalculate all clients, and record metrics.",
 )

@@ -1,5 +1,7 @@
 """GraphQL over HTTP: POST with JSON, a bearer token, and an answer in GraphQL's shape to every request.
 
+The dashboard's pages send the cookie of their session instead of a token.
+
 Whatever arrives, the answer is {"errors": [{"message", "extensions": {"code"}}]} or a result; only a fault of this
 service is answered with 500. Queries by GET are refused, so that no link or image on a strange page can send one.
 
@@ -8,7 +10,7 @@ be replaced, and what is left (GET, forms, batches, an IDE, the legacy WebSocket
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -25,9 +27,11 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from app.auth.sessions import Sessions
 from app.auth.tokens import Verifier, Viewer
-from app.errors import ExpectedError, Unauthenticated
-from app.graphql.errors import INTERNAL_MESSAGE, coded_errors
+from app.errors import ExpectedError, Unauthenticated, Unavailable
+from app.graphql.compression import MIN_BYTES, accepts_gzip, compressed
+from app.graphql.errors import INTERNAL_MESSAGE, coded_errors, expected_error
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -97,6 +101,29 @@ async def viewer_of(connection: HTTPConnection, verifier: Verifier) -> Viewer | 
     return await bearer(connection.headers.get("authorization", ""), verifier)
 
 
+async def viewer_of_session(connection: HTTPConnection, sessions: Sessions, token: str) -> Viewer | ExpectedError:
+    """Return whose session the token in the request's cookie is, or why that is not known.
+
+    A cookie is sent along with whatever a strange page makes the browser ask for, so that it counts for requests of
+    this service's own pages only.
+    """
+    try:
+        sessions.require_same_origin(connection.headers, own_origin(connection))
+        return await sessions.find(token, datetime.now(UTC))
+    except Exception as error:
+        expected = expected_error(error)
+        if expected is None:
+            raise
+        if isinstance(expected, Unavailable):
+            _log.warning("unavailable", request_id=request_id(connection), reason=f"{type(error).__name__}: {error}")
+        return expected
+
+
+def own_origin(connection: HTTPConnection) -> str:
+    """Return the scheme and the host that the request was sent to."""
+    return f"{connection.url.scheme}://{connection.headers.get('host', '')}"
+
+
 async def bearer(authorization: str, verifier: Verifier) -> Viewer | ExpectedError:
     """Return who `Bearer ...` speaks for, or why that is not known."""
     scheme, _, token = authorization.partition(" ")
@@ -120,6 +147,8 @@ class GraphQLEndpoint:
     verifier: Verifier
     make_context: MakeContext
     max_request_bytes: int
+    # Without them no cookie is looked at.
+    sessions: Sessions | None = field(default=None, kw_only=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -143,7 +172,7 @@ class GraphQLEndpoint:
     async def answer(self, request: Request) -> Response:
         """Return the answer to one request. Raises Refused."""
         operation = await self.read_operation(request)
-        viewer = await viewer_of(request, self.verifier)
+        viewer = await self.caller(request)
         if isinstance(viewer, ExpectedError):
             allowed, refusal = {OperationType.MUTATION}, viewer
         else:
@@ -168,7 +197,22 @@ class GraphQLEndpoint:
         if not isinstance(result, PreExecutionError) and refusal is None:
             # Strangers, and documents without such an operation, do not choose what is counted.
             request.scope.setdefault("state", {})["operation"] = operation.name
-        return _response(request, result)
+        return self._shortened(request, _response(request, result))
+
+    async def caller(self, request: Request) -> Viewer | ExpectedError:
+        """Return who sends the request, by its token or else by its session, or why that is not known."""
+        if "authorization" not in request.headers and self.sessions is not None:
+            token = request.cookies.get(self.sessions.cookie("session"))
+            if token is not None:
+                return await viewer_of_session(request, self.sessions, token)
+        return await viewer_of(request, self.verifier)
+
+    def _shortened(self, request: Request, response: Response) -> Response:
+        """Compress a long answer to a browser; programs, which send tokens, are near and would rather not wait."""
+        if "authorization" in request.headers or len(response.body) < MIN_BYTES or not accepts_gzip(request.headers):
+            return response
+        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(compressed(bytes(response.body)), response.status_code, headers, response.media_type)
 
     async def read_operation(self, request: Request) -> Operation:
         """Return what the request asks for. Raises Refused."""

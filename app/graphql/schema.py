@@ -16,10 +16,11 @@ from app.graphql.http import Schema
 from app.graphql.pagination import Node, split_id
 from app.graphql.runs import Run, RunMutation, RunQuery, run_by_key
 from app.graphql.subscriptions import Subscription
+from app.graphql.viewer import ViewerQuery
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ClientQuery, BenchmarkQuery, AlertQuery, RunQuery):
+class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, RunQuery):
     """All queries."""
 
     @strawberry.field(description="Any object by its id, for a front end that holds one.")

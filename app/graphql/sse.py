@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.auth.tokens import Viewer
 from app.errors import ExpectedError, Unauthenticated
-from app.graphql.http import STATUS_OF_CODE, GraphQLEndpoint, coded_error, errors_response, viewer_of
+from app.graphql.http import STATUS_OF_CODE, GraphQLEndpoint, coded_error, errors_response
 from app.graphql.streaming import Answer, answers
 
 # Seconds of silence after which a comment is sent, before a proxy takes the connection for a dead one.
@@ -46,7 +46,7 @@ class StreamEndpoint(GraphQLEndpoint):
     async def answer(self, request: Request) -> Response:
         """Return the stream, or a plain answer to a caller without a valid token. Raises Refused."""
         operation = await self.read_operation(request)
-        viewer = await viewer_of(request, self.verifier)
+        viewer = await self.caller(request)
         if isinstance(viewer, ExpectedError):
             status = STATUS_OF_CODE.get(viewer.code, 400)
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
