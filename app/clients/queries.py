@@ -113,6 +113,15 @@ def next_matching(filters: Sequence[str]) -> TextClause:
     return text(f"SELECT id FROM clients WHERE id > :after AND {where} ORDER BY id LIMIT :size")
 
 
+# From one owner to the next along the index, which costs a look for each owner however many clients they have.
+OWNERS = text(
+    "WITH RECURSIVE owners AS ("
+    f"(SELECT owner FROM clients WHERE {LISTED} AND owner IS NOT NULL ORDER BY owner LIMIT 1) "
+    f"UNION ALL SELECT (SELECT owner FROM clients WHERE {LISTED} AND owner > before.owner ORDER BY owner LIMIT 1) "
+    "FROM owners AS before WHERE before.owner IS NOT NULL) "
+    "SELECT owner FROM owners WHERE owner IS NOT NULL LIMIT :limit"
+)
+
 CALCULATED_AT = text(
     "SELECT max(finished_at) AS at FROM runs WHERE status = 'SUCCEEDED' "
     "AND kind IN ('RECALCULATE_ONE', 'RECALCULATE_ALL')"

@@ -103,6 +103,8 @@ class Summary:
 
 
 MAX_SNOOZE = timedelta(days=366)
+# More than that nobody picks from a list.
+MAX_OWNERS = 500
 
 _MICROSECOND = timedelta(microseconds=1)
 # The sort key of a client without activity is 3,000,000 days; no key is larger.
@@ -150,6 +152,11 @@ async def summary(connection: AsyncConnection, wanted: Filter) -> Summary:
     conditions = wanted.conditions()
     found = {row.light: row.clients for row in await fetch(connection, queries.counts(list(conditions)), **conditions)}
     return Summary(found.get("GREEN", 0), found.get("AMBER", 0), found.get("RED", 0), found.get("", 0))
+
+
+async def owners(connection: AsyncConnection) -> list[str]:
+    """Return the owners of listed clients in alphabetical order, the first 500 of them."""
+    return [row.owner for row in await fetch(connection, queries.OWNERS, limit=MAX_OWNERS)]
 
 
 async def calculated_at(connection: AsyncConnection) -> datetime | None:

@@ -311,6 +311,13 @@ class ClientQuery:
             rows = await service.page(connection, wanted, order, check_first(first), position)
         return await connection_of(info.context, rows, wanted=wanted, order=order, first=first, after=after)
 
+    @strawberry.field(description="The owners of listed clients, in alphabetical order, 500 at most.")
+    async def owners(self, info: Info) -> list[str]:
+        """Return what the portfolio can be filtered by."""
+        require(info)
+        async with info.context.database.read() as connection:
+            return await service.owners(connection)
+
     @strawberry.field(description="How many clients have each light; the filter's own light is ignored.")
     async def portfolio_summary(
         self,

@@ -77,6 +77,7 @@ SIZES = {
 # Points of fields that cost more than reading a value.
 WEIGHTS = {
     "Query.benchmarks": 200,
+    "Query.owners": 500,
     "Client.usage": 5,
     "Client.healthHistory": 2,
     "Client.metricHistory": 2,

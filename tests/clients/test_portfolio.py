@@ -11,7 +11,7 @@ import pytest
 
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
 from app.clients.rules import name_key
-from app.clients.service import Filter, Order, SortField, Summary, calculated_at, page, position_of, summary
+from app.clients.service import Filter, Order, SortField, Summary, calculated_at, owners, page, position_of, summary
 from app.database import Database
 from app.errors import InvalidInput
 from app.health.rules import HealthTrend, Policy, RiskLevel, TrafficLight, light_of
@@ -312,3 +312,14 @@ async def test_the_latest_completed_calculation(database: Database) -> None:
         await add_rows(database, "runs", [row])
     async with database.read() as connection:
         assert await calculated_at(connection) == days[2]
+
+
+async def test_owners_are_those_of_listed_clients_each_once(database: Database) -> None:
+    async with database.read() as connection:
+        assert await owners(connection) == []
+    for owner in ("bob@example.com", None, "ann@example.com", "bob@example.com"):
+        await add_client(database, owner=owner)
+    await add_client(database, owner="gone@example.com", status=ClientStatus.CHURNED)
+    await add_client(database, owner="tess@example.com", status=ClientStatus.TRIAL)
+    async with database.read() as connection:
+        assert await owners(connection) == ["ann@example.com", "bob@example.com", "tess@example.com"]

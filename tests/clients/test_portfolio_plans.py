@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.clients.models import LIGHT_KEY, LISTED
 from app.clients.queries import LIGHT_KEYS, ORDERS
-from app.clients.service import Filter, Order, Position, SortField, page, position_of
+from app.clients.service import MAX_OWNERS, Filter, Order, Position, SortField, owners, page, position_of
 from app.database import Database, fetch
 from app.embedded import Servers
 from app.health.rules import TrafficLight
@@ -25,7 +25,7 @@ LIGHTS = (None, [TrafficLight.AMBER], [TrafficLight.GREEN, TrafficLight.RED])
 # Deterministic, with values missing, values shared by many clients, and each name borne by four of them.
 PORTFOLIO = """
 INSERT INTO clients (external_id, name, name_key, size, industry, status, engagement_model, alerts_enabled,
-                     last_activity_at, renewal_date, score, light, trend, trend_delta, risk, coverage)
+                     last_activity_at, renewal_date, score, light, trend, trend_delta, risk, coverage, owner)
 SELECT n, 'Client ' || n % 25000, 'client ' || n % 25000,
        (ARRAY['ENTERPRISE', 'MIDMARKET', 'SMB'])[1 + n % 3], 'OTHER',
        CASE WHEN n % 20 = 0 THEN 'CHURNED' ELSE 'ACTIVE' END, 'PLG', n % 2 = 0,
@@ -33,7 +33,7 @@ SELECT n, 'Client ' || n % 25000, 'client ' || n % 25000,
        CASE WHEN n % 7 > 0 THEN date '2025-01-01' + n * 31 % 365 END,
        score, CASE WHEN score >= 80 THEN 'GREEN' WHEN score >= 60 THEN 'AMBER' WHEN score >= 0 THEN 'RED' END,
        CASE WHEN score >= 0 THEN 'STABLE' END, CASE WHEN score >= 0 THEN n * 17 % 41 - 20 END,
-       CASE WHEN score >= 0 THEN 'LOW' END, 100
+       CASE WHEN score >= 0 THEN 'LOW' END, 100, 'owner-' || n % 600
 FROM (SELECT n, CASE WHEN n % 13 > 0 THEN n * 37 % 101 END AS score FROM generate_series(1, :clients) AS n) AS numbers
 """
 
@@ -84,3 +84,14 @@ async def test_a_page_walks_an_index_and_stops(
             assert scans == {("Index Scan", index)}
             assert FIRST < plan.rows_read("clients") <= branches * (FIRST + 1 + SLACK)
             assert plan.rows_sorted() <= 2 * branches * (FIRST + 1 + SLACK)
+
+
+async def test_the_owners_are_found_one_by_one(large: Database) -> None:
+    """One row is read for each owner, of whom each has more than a hundred clients."""
+    async with large.read() as connection:
+        found = await owners(connection)
+    assert len(found) == MAX_OWNERS
+    for plan in await plans(large, owners):
+        assert {node["Index Name"] for node in plan.scans("clients")} == {"ix_clients_owner"}
+        assert plan.rows_read("clients") <= MAX_OWNERS + 1
+        assert plan.rows_sorted() == 0
