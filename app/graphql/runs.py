@@ -9,6 +9,7 @@ from sqlalchemy import Row
 
 from app.auth.tokens import Role
 from app.errors import InvalidInput, NotFound
+from app.graphql.clients import Client, client_by_key
 from app.graphql.context import Context, Info, require
 from app.graphql.errors import (
     ConflictError,
@@ -27,10 +28,16 @@ from app.usage import recording
 
 @strawberry.type(description="What went wrong for one client of a run.")
 class RunFailure:
-    """One client's failure."""
+    """One client's failure; the client is read only when it is asked for."""
 
+    client_key: strawberry.Private[int]
     client_id: strawberry.ID = strawberry.field(description="The id of the client.")
     message: str = strawberry.field(description="One sentence that says what went wrong.")
+
+    @strawberry.field(description="The client.")
+    async def client(self, info: Info) -> Client:
+        """Return the client."""
+        return await client_by_key(info.context, self.client_key)
 
 
 @strawberry.type(description="A piece of work that was accepted and is carried out in the background.")
@@ -53,7 +60,7 @@ class Run(Node):
     async def errors(self, info: Info) -> list[RunFailure]:
         """Return what went wrong for single clients."""
         return [
-            RunFailure(client_id=global_id("Client", row.client_id), message=row.message)
+            RunFailure(client_key=row.client_id, client_id=global_id("Client", row.client_id), message=row.message)
             for row in await info.context.loaders.run_errors(self.key)
         ]
 

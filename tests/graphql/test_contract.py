@@ -152,3 +152,27 @@ async def test_all_clients_cannot_be_recalculated_by_client_success(api: Api) ->
         "message": "This needs the role PLATFORM_ADMIN.",
     }
     assert await api.rows() == before
+
+
+async def test_the_clients_of_all_failures_are_read_at_once(api: Api) -> None:
+    everybody = (await ask(api, "RecalculateAll", Role.PLATFORM_ADMIN))["recalculateAllHealth"]
+    assert api.settings.database_url is not None
+    database = Database(api.settings.database_url)
+    async with database.begin() as session:
+        await session.execute(
+            text(
+                "INSERT INTO run_errors (run_id, client_id, message, attempt) "
+                "SELECT (SELECT max(id) FROM runs), id, 'bad ' || name, 1 FROM clients LIMIT 60"
+            )
+        )
+    await database.close()
+    query = "{ runs(first: 1) { edges { node { id errors { clientId message client { id name } } } } } }"
+    api.statements.clear()
+    _, body = await api.ask(query)
+    run = body["data"]["runs"]["edges"][0]["node"]
+    assert run["id"] == everybody["id"]
+    assert len(run["errors"]) == 60
+    assert all(one["client"]["id"] == one["clientId"] for one in run["errors"])
+    assert all(one["message"] == f"bad {one['client']['name']}" for one in run["errors"])
+    # The runs, their failures, and the clients of these.
+    assert len(api.statements) == 3
