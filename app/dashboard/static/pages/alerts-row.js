@@ -1,0 +1,118 @@
+/** One alert: what happened to whom and when, and what was done about it. */
+
+import { Ago, person } from "../format.js";
+import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
+import { Link } from "../router.js";
+import { Button, Icon, ScoreCircle } from "../ui.js";
+
+// As long as the API takes it.
+const LONGEST_NOTE = 2000;
+
+/** A row of the list; `acknowledge(alert, note)` is given for those that may be acknowledged. */
+export function AlertRow({ alert, isNew = false, acknowledge, again }) {
+  const [writing, setWriting] = useState(false);
+  const { client } = alert;
+  const button = useRef(null);
+  function cancel() {
+    setWriting(false);
+    button.current?.focus();
+  }
+  return html`
+    <li class=${classes("alert-row", isNew && "is-new")}>
+      <${ScoreCircle} score=${client.health?.score} light=${client.health?.trafficLight} />
+      <div class="alert-words">
+        <h3><${Link} href=${`/clients/${client.id}`}>${client.name}<//></h3>
+        <p>${whatHappened(alert)}</p>
+        <p class="quiet alert-when">
+          <${Ago} at=${alert.raisedAt} />${client.owner && html` · <span title=${client.owner}>${person(client.owner)}</span>`}
+        </p>
+        <${Done} alert=${alert} />
+      </div>
+      ${acknowledge &&
+      html`
+        <div class="alert-action" ref=${(element) => (button.current = element?.querySelector("button") ?? null)}>
+          <${Button} aria-expanded=${String(writing)} onClick=${() => setWriting(!writing)}>
+            Acknowledge<span class="hidden"> the alert of ${client.name}</span>
+          <//>
+        </div>
+      `}
+      ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}
+    </li>
+  `;
+}
+
+/** Returns the alert's sentence without the name of the client, which stands above it. */
+function whatHappened({ message, client }) {
+  const prefix = `${client.name}: `;
+  if (!message.startsWith(prefix)) return message;
+  const rest = message.slice(prefix.length);
+  return rest[0].toUpperCase() + rest.slice(1);
+}
+
+function Done({ alert }) {
+  return html`
+    ${alert.acknowledgedAt &&
+    html`
+      <p class="alert-done">
+        <${Icon} name="check" />
+        <span>
+          Acknowledged by <span title=${alert.acknowledgedBy}>${person(alert.acknowledgedBy)}</span>${" "}
+          <${Ago} at=${alert.acknowledgedAt} />
+        </span>
+      </p>
+      ${alert.note && html`<p class="alert-note">${alert.note}</p>`}
+    `}
+    ${alert.resolvedAt &&
+    html`
+      <p class="alert-done"><${Icon} name="check" /><span>Healthy again <${Ago} at=${alert.resolvedAt} /></span></p>
+    `}
+  `;
+}
+
+function NoteForm({ alert, acknowledge, cancel, again }) {
+  const id = useId();
+  const field = useRef(null);
+  const [note, setNote] = useState("");
+  const [state, setState] = useState({ busy: false, error: null });
+  useEffect(() => field.current.focus(), []);
+
+  async function submit(event) {
+    event.preventDefault();
+    setState({ busy: true, error: null });
+    try {
+      await acknowledge(alert, note);
+    } catch (error) {
+      setState({ busy: false, error });
+    }
+  }
+
+  return html`
+    <form
+      class="note-form"
+      onSubmit=${submit}
+      onKeyDown=${(event) => event.key === "Escape" && cancel()}
+    >
+      <label for=${id} class="field-name">Note for your colleagues (optional)</label>
+      <textarea
+        id=${id}
+        ref=${field}
+        rows="3"
+        maxlength=${LONGEST_NOTE}
+        placeholder="What is known, or what you do about it"
+        value=${note}
+        onInput=${(event) => setNote(event.currentTarget.value)}
+      />
+      ${state.error &&
+      html`
+        <p class="note-error" role="alert">
+          ${state.error.message}
+          ${["CONFLICT", "NOT_FOUND"].includes(state.error.code) && html` <${Button} kind="quiet" onClick=${again}>Reload the list<//>`}
+        </p>
+      `}
+      <div class="note-buttons">
+        <${Button} kind="primary" type="submit" busy=${state.busy}>Acknowledge alert<//>
+        <${Button} onClick=${cancel}>Cancel<//>
+      </div>
+    </form>
+  `;
+}

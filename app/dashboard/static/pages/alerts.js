@@ -1,0 +1,244 @@
+/** The alerts: open ones first, the newest first, with those that are raised while somebody looks. */
+
+import { ask, change, gql, onChange } from "../api.js";
+import { count, person } from "../format.js";
+import { addOpenAlerts, FRAME, useFrame, useRaisedAlerts } from "../frame.js";
+import { html, useEffect, useRef, useState } from "../html.js";
+import { useConnection } from "../live.js";
+import { patched, useQuery } from "../query.js";
+import { navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
+import { Button, Empty, Failure, notify, Select, Skeleton } from "../ui.js";
+import { AlertRow } from "./alerts-row.js";
+
+const ALERT_PAGE = gql`
+  fragment AlertPage on AlertConnection {
+    totalCount
+    edges {
+      node {
+        id
+        status
+        message
+        scoreBefore
+        scoreAfter
+        raisedAt
+        acknowledgedAt
+        acknowledgedBy
+        note
+        resolvedAt
+        client {
+          id
+          name
+          owner
+          health {
+            score
+            trafficLight
+          }
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+`;
+
+const ALERTS = gql`
+  query Alerts($owner: String) {
+    ...Frame
+    owners
+    open: alerts(filter: { status: [OPEN], owner: $owner }, first: 30) {
+      ...AlertPage
+    }
+    earlier: alerts(filter: { status: [ACKNOWLEDGED, RESOLVED], owner: $owner }, first: 20) {
+      ...AlertPage
+    }
+  }
+  ${FRAME}
+  ${ALERT_PAGE}
+`;
+
+const MORE_ALERTS = gql`
+  query MoreAlerts($status: [AlertStatus!]!, $owner: String, $after: String!) {
+    alerts(filter: { status: $status, owner: $owner }, first: 30, after: $after) {
+      ...AlertPage
+    }
+  }
+  ${ALERT_PAGE}
+`;
+
+const ACKNOWLEDGE = gql`
+  mutation Acknowledge($input: AcknowledgeAlertInput!) {
+    acknowledgeAlert(input: $input) {
+      __typename
+      ... on Alert {
+        id
+        status
+        acknowledgedAt
+        acknowledgedBy
+        note
+      }
+      ... on Error {
+        code
+        message
+      }
+    }
+  }
+`;
+
+const OPEN = ["OPEN"];
+const EARLIER = ["ACKNOWLEDGED", "RESOLVED"];
+
+/** What was loaded beside the first answer: alerts raised since, and further pages of both lists. */
+const nothing = (owner) => ({ owner, raised: [], open: [], earlier: [] });
+
+export default function AlertsPage() {
+  useTitle("Alerts");
+  const { search } = useLocation();
+  const owner = search.get("owner") ?? "";
+  const { data, error, loading, current, refetch } = useQuery(ALERTS, { owner: owner || null });
+  const viewer = useFrame(data);
+  const [state, setState] = useState(() => nothing(owner));
+  const extraOf = (whole) => (whole.owner === owner ? whole : nothing(owner));
+  const extra = extraOf(state);
+  const setExtra = (change) => setState((whole) => change(extraOf(whole)));
+  useScrollRestoration(data !== undefined);
+  useEffect(() => onChange((object) => setState((whole) => patched(whole, object))), []);
+
+  function again() {
+    setState(nothing(owner));
+    refetch();
+  }
+
+  useRaisedAlerts((alert) => {
+    if (owner !== "" && alert.client.owner !== owner) return;
+    setExtra((before) => ({ ...before, raised: [alert, ...before.raised] }));
+  }, again);
+  useCompleteAnswer(data !== undefined, again);
+
+  async function loadMore(section, status) {
+    const after = (extra[section].at(-1) ?? data[section]).pageInfo.endCursor;
+    const { alerts } = await ask(MORE_ALERTS, { status, owner: owner || null, after });
+    setExtra((before) => ({ ...before, [section]: [...before[section], alerts] }));
+  }
+
+  return html`
+    <div class="page">
+      <header class="list-head">
+        <div>
+          <${PageHeading}>Alerts<//>
+          <p class="quiet">Raised when a score drops by more than 5 points, a light gets worse, or a risk becomes high.</p>
+        </div>
+        ${data && html`<${OwnerFilter} owners=${data.owners} viewer=${viewer} owner=${owner} />`}
+      </header>
+      ${error && html`<${Failure} title="The alerts could not be loaded" error=${error} retry=${again} />`}
+      ${data && current && html`<${Lists} data=${data} extra=${extra} loadMore=${loadMore} again=${again} owner=${owner} />`}
+      ${!error && !current && loading && html`<${Skeleton} lines=${9} class="card list-skeleton" />`}
+    </div>
+  `;
+}
+
+/**
+ * Asks again where the answer may lack alerts: one that was kept from an earlier look at this page, or one that was
+ * given before the live connection stood, since what was raised between the two would be in neither.
+ */
+function useCompleteAnswer(known, again) {
+  const connection = useConnection();
+  const complete = useRef(!known && connection === "live");
+  useEffect(() => {
+    if (complete.current || connection !== "live") return;
+    complete.current = true;
+    again();
+  }, [connection]);
+}
+
+function OwnerFilter({ owners, viewer, owner }) {
+  const others = owners.filter((one) => one !== viewer?.subject);
+  const own = owners.length > others.length ? [[viewer.subject, "My clients"]] : [];
+  const options = [["", "All owners"], ...own, ...others.map((one) => [one, person(one)])];
+  return html`
+    <${Select} name="Owner" value=${owner} options=${options} onChange=${(value) => navigateWith({ owner: value || null })} />
+  `;
+}
+
+function Lists({ data, extra, loadMore, again, owner }) {
+  const heading = useRef(null);
+  const firstOpen = data.open.edges.concat(...extra.open.map((page) => page.edges)).map((edge) => edge.node);
+  const unique = new Map([...extra.raised, ...firstOpen].map((alert) => [alert.id, alert]));
+  const listed = unique.size;
+  const earlierPages = [data.earlier, ...extra.earlier];
+  for (const { node } of earlierPages.flatMap((page) => page.edges)) {
+    if (!unique.has(node.id)) unique.set(node.id, node);
+  }
+  const newestFirst = [...unique.values()].sort((one, other) => other.raisedAt.localeCompare(one.raisedAt));
+  const open = newestFirst.filter((alert) => alert.status === "OPEN");
+  const earlier = newestFirst.filter((alert) => alert.status !== "OPEN");
+  // What the server counted, with what was raised since, without what was acknowledged here.
+  const counted = new Set(firstOpen.map((alert) => alert.id));
+  const raisedSince = extra.raised.filter((alert) => !counted.has(alert.id));
+  const openCount = data.open.totalCount + raisedSince.length - (listed - open.length);
+
+  async function acknowledge(alert, note) {
+    await change(ACKNOWLEDGE, { input: { id: alert.id, note: note.trim() || null } });
+    addOpenAlerts(-1);
+    notify("You find it below, among those that are looked after.", { title: `${alert.client.name} acknowledged` });
+    // The row that had the focus is gone: the next thing to do begins with the list.
+    heading.current?.focus();
+  }
+
+  const newer = new Set(extra.raised.map((alert) => alert.id));
+  return html`
+    <section class="list-section" aria-labelledby="open-alerts">
+      <h2 id="open-alerts" tabindex="-1" ref=${heading}>Open <span class="quiet">${count(openCount)}</span></h2>
+      ${open.length === 0 && html`<${NoneOpen} owner=${owner} />`}
+      ${open.length > 0 &&
+      html`
+        <ul class="card rows">
+          ${open.map(
+            (alert) => html`
+              <${AlertRow} key=${alert.id} alert=${alert} isNew=${newer.has(alert.id)} acknowledge=${acknowledge} again=${again} />
+            `,
+          )}
+        </ul>
+      `}
+      <${More} page=${extra.open.at(-1) ?? data.open} load=${() => loadMore("open", OPEN)} noun="open alerts" />
+    </section>
+    ${earlier.length > 0 &&
+    html`
+      <section class="list-section" aria-labelledby="earlier-alerts">
+        <h2 id="earlier-alerts">Acknowledged and resolved</h2>
+        <ul class="card rows">
+          ${earlier.map((alert) => html`<${AlertRow} key=${alert.id} alert=${alert} />`)}
+        </ul>
+        <${More} page=${earlierPages.at(-1)} load=${() => loadMore("earlier", EARLIER)} noun="earlier alerts" />
+      </section>
+    `}
+  `;
+}
+
+function NoneOpen({ owner }) {
+  return html`
+    <div class="card">
+      <${Empty} title=${owner === "" ? "No alert is open." : `No alert is open for the clients of ${person(owner)}.`}>
+        <p>New ones appear here by themselves, as soon as they are raised.</p>
+      <//>
+    </div>
+  `;
+}
+
+/** A button for the next page, which says what went wrong when it does not come. */
+function More({ page, load, noun }) {
+  const [state, setState] = useState({ busy: false, error: null });
+  if (!page.pageInfo.hasNextPage) return null;
+  async function more() {
+    setState({ busy: true, error: null });
+    try {
+      await load();
+      setState({ busy: false, error: null });
+    } catch (error) {
+      setState({ busy: false, error });
+    }
+  }
+  if (state.error) return html`<${Failure} title=${`More ${noun} could not be loaded`} error=${state.error} retry=${more} />`;
+  return html`<p class="list-more"><${Button} busy=${state.busy} onClick=${more}>Show more ${noun}<//></p>`;
+}

@@ -1,0 +1,323 @@
+/** One client: how it is, how it got there, what it uses, what happened, and what to do about it. */
+
+import { gql } from "../api.js";
+import { LineChart } from "../charts/line.js";
+import { Ago, date, daysFromNow, label, number, percent, person } from "../format.js";
+import { FRAME, useFrame, useRaisedAlerts } from "../frame.js";
+import { html } from "../html.js";
+import { useQuery } from "../query.js";
+import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
+import { Empty, Failure, Icon, Light, Risk, ScoreCircle, Shape, Skeleton, Trend, tone } from "../ui.js";
+import { Activity, ACTIVITY } from "./client-activity.js";
+import { Alerts, ALERT } from "./client-alerts.js";
+import { Recalculation, useRecalculation } from "./client-recalculation.js";
+import { Features, Usage } from "./client-usage.js";
+
+const CLIENT = gql`
+  query ClientPage($id: ID!) {
+    ...Frame
+    client(id: $id) {
+      id
+      name
+      size
+      industry
+      status
+      engagementModel
+      owner
+      customerSince
+      renewalDate
+      annualValue
+      alertsEnabled
+      alertsSnoozedUntil
+      lastActivityAt
+      health {
+        date
+        score
+        trafficLight
+        trend
+        trendDelta
+        riskLevel
+        coverage
+        calculatedAt
+        components {
+          key
+          label
+          weight
+          score
+          trafficLight
+          measured
+          contribution
+          explanation
+        }
+      }
+      healthHistory(days: 90) {
+        date
+        score
+        trafficLight
+      }
+      usage(days: 30) {
+        daily {
+          date
+          logins
+          casesCreated
+          casesResolved
+          campaignResponses
+        }
+        summary {
+          totalLogins
+          uniqueUsers
+          avgSessionMinutes
+          peakDay
+        }
+      }
+      featureAdoption {
+        enabledCount
+        usedCount
+        adoptionRate
+      }
+      features {
+        key
+        name
+        category
+        enabled
+        adopted
+        firstUsedAt
+        lastUsedAt
+      }
+      recentActivity(first: 10) {
+        ...Activity
+      }
+    }
+    alerts(filter: { clientId: $id, status: [OPEN, ACKNOWLEDGED] }, first: 20) {
+      edges {
+        node {
+          ...ClientAlert
+        }
+      }
+    }
+  }
+  ${FRAME}
+  ${ACTIVITY}
+  ${ALERT}
+`;
+
+// What a client needs of the weight to have a score.
+const NEEDED_COVERAGE = 50;
+const BANDS = [
+  { from: 80, to: 100, name: "tone-green", label: "Healthy" },
+  { from: 60, to: 80, name: "tone-amber", label: "At risk" },
+  { from: 0, to: 60, name: "tone-red", label: "Critical" },
+];
+// What an id that nobody was given, and one that no client has, are answered with.
+const UNKNOWN = new Set(["NOT_FOUND", "INVALID_INPUT"]);
+
+/** The page of the client with this id. */
+export default function ClientPage({ id }) {
+  const { data, error, loading, refetch } = useQuery(CLIENT, { id });
+  useFrame(data);
+  useRaisedAlerts((alert) => alert.client.id === id && refetch(), refetch);
+  const client = data?.client;
+  const recalculation = useRecalculation(client, { refetch, loading });
+  const unknown = client === null || UNKNOWN.has(error?.code);
+  useTitle(unknown ? "Client not found" : (client?.name ?? "Client"));
+  useScrollRestoration(data !== undefined);
+
+  if (unknown) return html`<${NotFound} />`;
+  if (client === undefined) {
+    return html`
+      <div class="page client">
+        <${PageHeading} class=${error ? undefined : "hidden"}>Client<//>
+        ${error
+          ? html`<${Failure} title="The client could not be loaded" error=${error} retry=${refetch} />`
+          : html`<${Placeholder} />`}
+      </div>
+    `;
+  }
+  return html`
+    <div class="page client" key=${id}>
+      <${Heading} client=${client} recalculation=${recalculation} />
+      ${error && html`<${Failure} title="What you see may be out of date" error=${error} retry=${refetch} />`}
+      <${Health} client=${client} />
+      <div class="client-columns">
+        <div class="client-side">
+          <${Alerts} client=${client} alerts=${data.alerts.edges.map((edge) => edge.node)} />
+          <${Account} client=${client} />
+        </div>
+        <div class="client-main">
+          ${client.health && html`<${Components} health=${client.health} />`}
+          <${Usage} usage=${client.usage} />
+          <${Features} features=${client.features} adoption=${client.featureAdoption} />
+          <${Activity} client=${client} />
+        </div>
+      </div>
+    </div>
+  `;
+}
+
+function Heading({ client, recalculation }) {
+  const peers = new URLSearchParams({ client: client.id, ...(client.size && { size: client.size }), industry: client.industry });
+  return html`
+    <div class="client-heading">
+      <div>
+        <${Link} class="back" href="/"><${Icon} name="right" />Portfolio<//>
+        <${PageHeading}>${client.name}<//>
+        <p class="quiet">
+          ${[client.size, client.industry, client.engagementModel].filter(Boolean).map(label).join(" · ")}
+          ${client.status !== "ACTIVE" && html` <span class="tag">${label(client.status)}</span>`}
+        </p>
+      </div>
+      <div class="client-actions">
+        <${Link} class="button" href=${`/benchmarks?${peers}`}>Compare with peers<//>
+        ${client.status !== "CHURNED" && html`<${Recalculation} ...${recalculation} />`}
+      </div>
+    </div>
+  `;
+}
+
+/** The score of today and of the days before it. */
+function Health({ client }) {
+  const { health, healthHistory } = client;
+  const scored = healthHistory.some((point) => point.score !== null);
+  return html`
+    <section class="card health" aria-label="Health">
+      ${health === null ? html`<${NeverCalculated} client=${client} />` : html`<${Score} health=${health} />`}
+      <div class="health-history">
+        ${scored
+          ? html`<${LineChart}
+              title="Health score, last 90 days"
+              valueName="Score"
+              bands=${BANDS}
+              points=${healthHistory.map((point) => ({
+                date: point.date,
+                value: point.score,
+                note: point.trafficLight ? label(point.trafficLight) : "Not scored",
+              }))}
+            />`
+          : html`<${Empty} title="No score in the last 90 days">
+              <p>The line begins with the first day on which at least half of the score's weight can be measured.</p>
+            <//>`}
+      </div>
+    </section>
+  `;
+}
+
+function Score({ health }) {
+  const { score, trafficLight: light, trend, trendDelta, riskLevel, coverage } = health;
+  return html`
+    <div class="health-now">
+      <${ScoreCircle} score=${score} light=${light} large />
+      <div class="health-words">
+        <p class="health-light"><${Light} light=${light} /></p>
+        ${score !== null &&
+        html`<p class="health-facts"><${Trend} trend=${trend} delta=${trendDelta} /> <${Risk} level=${riskLevel} /></p>`}
+        <p>
+          ${score === null
+            ? `Only ${percent(coverage)} of the score's weight could be measured. It takes ${percent(NEEDED_COVERAGE)} for a score, and no score says nothing, neither good nor bad.`
+            : coverage === 100
+              ? "All of the score's weight was measured."
+              : `${percent(coverage)} of the score's weight was measured.`}
+        </p>
+        <p class="quiet">For ${date(health.date)}, calculated <${Ago} at=${health.calculatedAt} />.</p>
+      </div>
+    </div>
+  `;
+}
+
+function NeverCalculated({ client }) {
+  return html`
+    <div class="health-now">
+      <${ScoreCircle} score=${null} light=${null} large />
+      <div class="health-words">
+        <p class="health-light"><${Light} light=${null} /></p>
+        <p>
+          ${client.status === "CHURNED"
+            ? "The client left before its health was ever calculated."
+            : "Its health has not been calculated yet. That happens every night, or now with Recalculate."}
+        </p>
+      </div>
+    </div>
+  `;
+}
+
+/** The parts of the score, each with what it adds and the sentence that explains it. */
+function Components({ health }) {
+  return html`
+    <section class="card" aria-labelledby="components">
+      <h2 id="components">What makes the score</h2>
+      <ul class="parts">
+        ${health.components.map(
+          (component) => html`
+            <li key=${component.key} class=${`part tone-${tone(component.trafficLight)}`}>
+              <div class="part-head">
+                <span class="part-name">${component.label}</span>
+                <span class="quiet">weight ${percent(component.weight)}</span>
+                <span class="part-score">
+                  <${Shape} light=${component.trafficLight} />
+                  ${component.score === null
+                    ? "Not measured"
+                    : html`${component.score}<span class="hidden"> of 100, ${label(component.trafficLight)}</span>`}
+                </span>
+              </div>
+              <div class="part-track" aria-hidden="true">
+                <div class="part-fill" style=${{ inlineSize: `${component.score ?? 0}%` }} />
+              </div>
+              <p class="part-words">
+                ${component.explanation}
+                ${health.score !== null &&
+                component.contribution !== null &&
+                html` <span class="quiet">Adds ${number(component.contribution)} points.</span>`}
+              </p>
+            </li>
+          `,
+        )}
+      </ul>
+    </section>
+  `;
+}
+
+/** What is known about the account. */
+function Account({ client }) {
+  const facts = [
+    ["Owner", client.owner && html`<a href=${`mailto:${client.owner}`}>${person(client.owner)}</a>`],
+    ["Renewal", client.renewalDate && `${date(client.renewalDate)}, ${daysFromNow(client.renewalDate)}`],
+    ["Annual value", client.annualValue && number(Number(client.annualValue))],
+    ["Client since", client.customerSince && date(client.customerSince)],
+    ["Last activity", client.lastActivityAt && html`<${Ago} at=${client.lastActivityAt} />`],
+  ];
+  return html`
+    <section class="card" aria-labelledby="account">
+      <h2 id="account">Account</h2>
+      <dl class="facts">
+        ${facts.map(
+          ([name, value]) => html`<div key=${name}>
+            <dt>${name}</dt>
+            <dd>${value || html`<span class="quiet">Not known</span>`}</dd>
+          </div>`,
+        )}
+      </dl>
+    </section>
+  `;
+}
+
+function NotFound() {
+  return html`
+    <div class="page">
+      <${PageHeading}>There is no such client<//>
+      <${Empty} title="The address may be mistyped, or come from another installation.">
+        <p>Search for the client by its name in the portfolio.</p>
+        <${Link} class="button" href="/">Go to the portfolio<//>
+      <//>
+    </div>
+  `;
+}
+
+function Placeholder() {
+  return html`
+    <${Skeleton} lines=${2} />
+    <div class="card"><${Skeleton} lines=${7} /></div>
+    <div class="client-columns">
+      <div class="client-side"><div class="card"><${Skeleton} lines=${4} /></div></div>
+      <div class="client-main"><div class="card"><${Skeleton} lines=${8} /></div></div>
+    </div>
+  `;
+}

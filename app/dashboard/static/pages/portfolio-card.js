@@ -1,0 +1,186 @@
+/** One client of the portfolio: what matters in a row, and the five components behind the score when unfolded. */
+
+import { change, gql } from "../api.js";
+import { Ago, date, dateTime, daysFromNow, label, person } from "../format.js";
+import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
+import { useQuery } from "../query.js";
+import { Link } from "../router.js";
+import { Failure, Icon, Light, notify, Risk, ScoreCircle, Skeleton, tone, Trend } from "../ui.js";
+
+const COMPONENTS = gql`
+  query Components($id: ID!) {
+    client(id: $id) {
+      id
+      health {
+        coverage
+        components {
+          key
+          label
+          weight
+          score
+          trafficLight
+          measured
+          explanation
+        }
+      }
+    }
+  }
+`;
+
+const SET_ALERTS = gql`
+  mutation SetClientAlerts($input: SetClientAlertsInput!) {
+    setClientAlerts(input: $input) {
+      __typename
+      ... on Client {
+        id
+        alertsEnabled
+      }
+      ... on Error {
+        code
+        message
+      }
+    }
+  }
+`;
+
+/** A card; `position` and `total` say where it stands in the list, part of which may not be rendered. */
+export function Card({ client, position, total, open, onToggle }) {
+  const id = useId();
+  const { health } = client;
+  // The whole row is a target for the mouse; by keyboard the button at its end does the same.
+  function clicked(event) {
+    if (event.target.closest("a, button") === null && getSelection().isCollapsed) onToggle(client.id);
+  }
+  return html`
+    <article
+      class=${classes("client card", open && "is-open")}
+      aria-labelledby=${`${id}-name`}
+      aria-posinset=${position}
+      aria-setsize=${total}
+    >
+      <div class="client-row" onClick=${clicked}>
+        <${ScoreCircle} score=${health?.score} light=${health?.trafficLight} />
+        <div class="client-who">
+          <h3 id=${`${id}-name`}><${Link} href=${`/clients/${client.id}`}>${client.name}<//></h3>
+          <p class="quiet">${describe(client)}</p>
+        </div>
+        <div class="client-light">
+          <${Light} light=${health?.trafficLight} />
+          ${health?.score == null
+            ? html`<span class="quiet">${coverageOf(health)}</span>`
+            : html`<${Risk} level=${health.riskLevel} />`}
+        </div>
+        <div class="client-trend"><${Trend} trend=${health?.trend} delta=${health?.trendDelta} /></div>
+        <p class="client-activity">
+          ${client.lastActivityAt ? html`Active <${Ago} at=${client.lastActivityAt} />` : "No activity yet"}
+        </p>
+        <p class="client-renewal">
+          ${client.renewalDate &&
+          html`<span title=${date(client.renewalDate)}>${renewal(client.renewalDate)}</span>`}
+        </p>
+        <div class="client-actions">
+          <${Bell} client=${client} />
+          <button
+            type="button"
+            class="icon-button"
+            aria-expanded=${String(open)}
+            aria-controls=${open ? `${id}-more` : undefined}
+            aria-label=${`Components of ${client.name}`}
+            onClick=${() => onToggle(client.id)}
+          >
+            <${Icon} name="down" class=${open && "is-turned"} />
+          </button>
+        </div>
+      </div>
+      ${open && html`<div id=${`${id}-more`} class="client-more"><${Components} id=${client.id} /></div>`}
+    </article>
+  `;
+}
+
+function describe(client) {
+  const words = [client.size && label(client.size), label(client.industry), client.owner && person(client.owner)];
+  if (client.status === "TRIAL") words.unshift("Trial");
+  return words.filter(Boolean).join(" · ");
+}
+
+function coverageOf(health) {
+  return health === null ? "Not calculated yet" : `${health.coverage} % measured`;
+}
+
+function renewal(day) {
+  const words = daysFromNow(day);
+  return new Date(`${day}T23:59:59Z`) < Date.now() ? `Renewal was ${words}` : `Renews ${words}`;
+}
+
+/** Whether a drop raises an alert. It turns at once and is pale until the server has agreed, or turns back. */
+function Bell({ client }) {
+  const [wanted, setWanted] = useState(null);
+  const shown = useRef(true);
+  useEffect(() => () => (shown.current = false), []);
+  const on = wanted ?? client.alertsEnabled;
+  const snoozed = on && client.alertsSnoozedUntil !== null && new Date(client.alertsSnoozedUntil) > Date.now();
+  async function toggle() {
+    if (wanted !== null) return;
+    setWanted(!on);
+    try {
+      await change(SET_ALERTS, { input: { clientId: client.id, enabled: !on } });
+    } catch (error) {
+      notify(`${error.message} They are still ${on ? "on" : "off"}.`, {
+        kind: "error",
+        title: `Alerts of ${client.name} were not switched`,
+      });
+    }
+    if (shown.current) setWanted(null);
+  }
+  const title = snoozed
+    ? `Alerts on, snoozed until ${dateTime(client.alertsSnoozedUntil)}`
+    : `Alerts ${on ? "on" : "off"}`;
+  return html`
+    <button
+      type="button"
+      class=${classes("icon-button bell", on && "is-on", wanted !== null && "is-saving")}
+      aria-pressed=${String(on)}
+      aria-busy=${wanted !== null ? "true" : undefined}
+      aria-label=${`Alerts of ${client.name}`}
+      title=${title}
+      onClick=${toggle}
+    >
+      <${Icon} name=${on ? (snoozed ? "clock" : "bell") : "bell-off"} />
+    </button>
+  `;
+}
+
+function Components({ id }) {
+  const { data, error, refetch } = useQuery(COMPONENTS, { id });
+  if (error && data === undefined) {
+    return html`<${Failure} title="The components could not be loaded" error=${error} retry=${refetch} />`;
+  }
+  if (data === undefined) return html`<${Skeleton} lines=${5} />`;
+  const health = data.client?.health;
+  if (!health) return html`<p class="quiet">This client's health has not been calculated yet.</p>`;
+  return html`
+    ${health.coverage < 50 &&
+    html`<p class="client-why">
+      Not scored: ${health.coverage} % of the weight could be measured, and a score takes at least 50 %.
+    </p>`}
+    <ul class="components">
+      ${health.components.map((one) => html`<${HealthComponent} key=${one.key} component=${one} />`)}
+    </ul>
+  `;
+}
+
+function HealthComponent({ component }) {
+  const { score } = component;
+  return html`
+    <li class=${`component tone-${tone(component.trafficLight)}`}>
+      <p class="component-name">
+        ${component.label} <span class="quiet">${component.weight} %</span>
+      </p>
+      <div class="bar" aria-hidden="true"><div class="bar-fill" style=${{ inlineSize: `${score ?? 0}%` }} /></div>
+      <p class="component-score">
+        ${score === null ? html`<span class="quiet">Not measured</span>` : html`<${Light} light=${component.trafficLight}>${score}<//>`}
+      </p>
+      <p class="component-why quiet">${component.explanation}</p>
+    </li>
+  `;
+}

@@ -1,0 +1,274 @@
+/** The portfolio: who needs help, what moved, and every client as a card. */
+
+import { Ago, count, counted, label, person } from "../format.js";
+import { useFrame, useRaisedAlerts } from "../frame.js";
+import { classes, html, useCallback, useEffect, useMemo, useRef, useState } from "../html.js";
+import { usePages, useSettled } from "../query.js";
+import { Link, navigate, navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
+import { Button, ChoiceMenu, Empty, Failure, SearchField, Select, Shape, tone, Trend } from "../ui.js";
+import { Cards, CardSkeletons } from "./portfolio-list.js";
+import {
+  CHOICES,
+  choicesIn,
+  DEFAULT_ORDER,
+  isFiltered,
+  MORE_CLIENTS,
+  ORDERS,
+  PORTFOLIO,
+  variablesOf,
+} from "./portfolio-query.js";
+
+const TYPING_MS = 250;
+
+export default function PortfolioPage() {
+  const { search } = useLocation();
+  const choices = choicesIn(search);
+  const list = usePages(PORTFOLIO, variablesOf(choices), (data) => data.clients, MORE_CLIENTS);
+  const data = list.first;
+  const viewer = useFrame(data);
+  useTitle("");
+  useScrollRestoration(list.current);
+  useRaisedAlerts(list.refetch, list.refetch);
+  if (data !== undefined && data.summary.total === 0 && !isFiltered(choices)) return html`<${NoClients} />`;
+  return html`
+    <div class="page portfolio">
+      <div class="portfolio-head">
+        <${PageHeading}>Portfolio<//>
+        ${data?.summary.calculatedAt &&
+        html`<p class="quiet">Calculated <${Ago} at=${data.summary.calculatedAt} /></p>`}
+      </div>
+      <${Morning} data=${data} search=${search} />
+      <${Tiles} summary=${data?.summary} light=${choices.light} />
+      <div class="portfolio-body">
+        <aside class="movers" aria-label="What moved">
+          <${Movers} title="Fell furthest" order="trend" found=${data?.fallen} search=${search} />
+          <${Movers} title="Rose most" order="trend-desc" found=${data?.risen} search=${search} />
+        </aside>
+        <section class="portfolio-list" aria-label="Clients">
+          <${Filters} choices=${choices} owners=${data?.owners ?? []} viewer=${viewer} />
+          <${Results} list=${list} choices=${choices} />
+        </section>
+      </div>
+    </div>
+  `;
+}
+
+/** Returns the present address with some choices changed; everything else that was chosen stays. */
+function addressWith(search, changes) {
+  const changed = new URLSearchParams(search);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) changed.delete(name);
+    else changed.set(name, value);
+  }
+  return `/?${changed.toString().replaceAll("%2C", ",").replaceAll("%40", "@")}`;
+}
+
+/** The day in one sentence, each part of which leads to those clients. */
+function Morning({ data, search }) {
+  if (data === undefined) return html`<p class="morning"><span class="skeleton-line" /></p>`;
+  const { summary, fallen, risen, openAlerts } = data;
+  const to = (changes) => addressWith(search, { light: null, trend: null, sort: null, ...changes });
+  const critical =
+    summary.red === 0
+      ? "No client is critical"
+      : html`<${Link} href=${to({ light: "red" })}>${counted(summary.red, "client is", "clients are")} critical<//>`;
+  const fell =
+    fallen.totalCount === 0
+      ? "none fell"
+      : html`<${Link} href=${to({ trend: "declining", sort: "trend" })}>${count(fallen.totalCount)} fell<//>`;
+  const rose =
+    risen.totalCount === 0
+      ? "none rose"
+      : html`<${Link} href=${to({ trend: "improving", sort: "trend-desc" })}>${count(risen.totalCount)} rose<//>`;
+  const alerts =
+    openAlerts.totalCount === 0
+      ? "No alert is open."
+      : html`<${Link} href="/alerts">${counted(openAlerts.totalCount, "alert is", "alerts are")} open<//>.`;
+  return html`<p class="morning">${critical}; ${fell} and ${rose} by more than 5 points. ${alerts}</p>`;
+}
+
+const TILES = [
+  { light: null, name: "All clients", field: "total", range: "Active and on trial" },
+  { light: "GREEN", name: label("GREEN"), field: "green", range: "80 and above" },
+  { light: "AMBER", name: label("AMBER"), field: "amber", range: "60 to 79" },
+  { light: "RED", name: label("RED"), field: "red", range: "Below 60" },
+];
+
+/** The four counts, which choose whom the list shows, and beside them those without a score. */
+function Tiles({ summary, light }) {
+  const choose = (value) => {
+    const pressed = light.length === 1 && light[0] === value;
+    navigateWith({ light: pressed || value === null ? null : value.toLowerCase() });
+  };
+  return html`
+    <div class="tiles" role="group" aria-label="Show clients by their light">
+      ${TILES.map((tile) => {
+        const pressed = tile.light === null ? light.length === 0 : light.includes(tile.light);
+        return html`
+          <button
+            key=${tile.field}
+            type="button"
+            class=${`tile tone-${tone(tile.light)}`}
+            aria-pressed=${String(pressed)}
+            onClick=${() => choose(tile.light)}
+          >
+            <span class="tile-name">${tile.light && html`<${Shape} light=${tile.light} />`}${tile.name}</span>
+            <span class="tile-count">${summary ? count(summary[tile.field]) : html`<span class="skeleton-line" />`}</span>
+            <span class="tile-range">${tile.range}</span>
+          </button>
+        `;
+      })}
+      <p class="tile-none">
+        <span class="tile-name"><${Shape} light=${null} />Not scored</span>
+        <span class="tile-count">${summary ? count(summary.unscored) : "–"}</span>
+        <span class="tile-range">Too little to measure</span>
+      </p>
+    </div>
+  `;
+}
+
+function Movers({ title, order, found, search }) {
+  if (found !== undefined && found.totalCount === 0) return null;
+  const trend = order === "trend" ? "declining" : "improving";
+  return html`
+    <section class="movers-part">
+      <h2>${title}</h2>
+      <ul>
+        ${found === undefined
+          ? [0, 1, 2].map((line) => html`<li key=${line} class="mover"><span class="skeleton-line" /></li>`)
+          : found.edges.map(
+              ({ node }) => html`
+                <li key=${node.id} class="mover">
+                  <${Link} href=${`/clients/${node.id}`}>${node.name}<//>
+                  <span class="mover-scores quiet">
+                    ${node.health.score - node.health.trendDelta} → ${node.health.score}
+                  </span>
+                  <${Trend} trend=${node.health.trend} delta=${node.health.trendDelta} />
+                </li>
+              `,
+            )}
+      </ul>
+      ${found !== undefined &&
+      found.totalCount > found.edges.length &&
+      html`<${Link} class="movers-all" href=${addressWith(search, { light: null, trend, sort: order })}>
+        All ${count(found.totalCount)}
+      <//>`}
+    </section>
+  `;
+}
+
+function Filters({ choices, owners, viewer }) {
+  const choose = (name) => (values) => navigateWith({ [name]: values.join(",").toLowerCase() });
+  const options = (name) => CHOICES[name].map((value) => [value, label(value)]);
+  const known = choices.owner !== "" && !owners.includes(choices.owner) ? [choices.owner, ...owners] : owners;
+  const mine = viewer !== null && owners.includes(viewer.subject) && viewer.subject;
+  return html`
+    <div class="filters" role="search" aria-label="Clients">
+      <${Search} q=${choices.q} />
+      <div class="filters-row">
+        ${mine &&
+        html`<button
+          type="button"
+          class="chip"
+          aria-pressed=${String(choices.owner === mine)}
+          onClick=${() => navigateWith({ owner: choices.owner === mine ? null : mine })}
+        >
+          My clients
+        </button>`}
+        <${ChoiceMenu} name="Size" options=${options("size")} chosen=${choices.size} onChange=${choose("size")} />
+        <${ChoiceMenu} name="Industry" options=${options("industry")} chosen=${choices.industry} onChange=${choose("industry")} />
+        <${ChoiceMenu} name="Risk" options=${options("risk")} chosen=${choices.risk} onChange=${choose("risk")} />
+        <${ChoiceMenu} name="Trend" options=${options("trend")} chosen=${choices.trend} onChange=${choose("trend")} />
+        <${Select}
+          name="Owner"
+          hideName
+          value=${choices.owner}
+          options=${[["", "Owner"], ...known.map((owner) => [owner, person(owner)])]}
+          onChange=${(owner) => navigateWith({ owner })}
+        />
+        <${Select}
+          name="Alerts"
+          hideName
+          value=${choices.alerts}
+          options=${[["", "Alerts"], ["on", "Alerts on"], ["off", "Alerts off"]]}
+          onChange=${(alerts) => navigateWith({ alerts })}
+        />
+      </div>
+    </div>
+  `;
+}
+
+/** The search field: what is typed stands in the address once the typing rests. */
+function Search({ q }) {
+  const [typed, setTyped] = useState(q);
+  const known = useRef(q);
+  const settled = useSettled(typed, TYPING_MS);
+  useEffect(() => {
+    if (settled === known.current) return;
+    known.current = settled;
+    navigateWith({ q: settled }, { replace: true });
+  }, [settled]);
+  useEffect(() => {
+    // Back, or a link: the address has another text than the field.
+    if (q === known.current) return;
+    known.current = q;
+    setTyped(q);
+  }, [q]);
+  return html`<${SearchField} name="Search clients by name" placeholder="Search by name" value=${typed} onInput=${setTyped} />`;
+}
+
+function Results({ list, choices }) {
+  const [open, setOpen] = useState(() => new Set());
+  const toggle = useCallback(
+    (id) =>
+      setOpen((before) => {
+        const after = new Set(before);
+        if (!after.delete(id)) after.add(id);
+        return after;
+      }),
+    [],
+  );
+  const total = list.first?.clients.totalCount;
+  const filtered = isFiltered(choices);
+  return html`
+    <div class="results-head">
+      <p role="status">
+        ${total !== undefined && (filtered ? `${counted(total, "client")} found` : counted(total, "client"))}
+      </p>
+      ${filtered && html`<${Button} kind="quiet" onClick=${clearFilters}>Clear filters<//>`}
+      <${Select}
+        name="Sort by"
+        value=${choices.sort}
+        options=${Object.entries(ORDERS).map(([value, { words }]) => [value, words])}
+        onChange=${(sort) => navigateWith({ sort: sort === DEFAULT_ORDER ? null : sort })}
+      />
+    </div>
+    ${list.error && html`<${Failure} title="The portfolio could not be loaded" error=${list.error} retry=${list.refetch} />`}
+    ${total === undefined && !list.error && html`<${CardSkeletons} />`}
+    ${total === 0 &&
+    html`<${Empty} title="No client matches">
+      <p>Another spelling may help, or fewer filters.</p>
+      <${Button} onClick=${clearFilters}>Clear filters<//>
+    <//>`}
+    ${total > 0 && html`<${Cards} list=${list} total=${total} open=${open} onToggle=${toggle} />`}
+  `;
+}
+
+function clearFilters() {
+  const sort = new URLSearchParams(location.search).get("sort");
+  navigate(sort === null ? "/" : `/?sort=${sort}`);
+}
+
+function NoClients() {
+  return html`
+    <div class="page">
+      <${PageHeading}>Portfolio<//>
+      <${Empty} title="No clients yet">
+        <p>Put CSV or JSON Lines files, clients.csv at least, into a folder and import it where the server runs:</p>
+        <pre class="command"><code>./dev run import path/to/folder${"\n"}./dev run recalculate</code></pre>
+        <p>The README lists the files and their columns. Then reload this page.</p>
+        <${Button} icon="refresh" onClick=${() => location.reload()}>Reload<//>
+      <//>
+    </div>
+  `;
+}

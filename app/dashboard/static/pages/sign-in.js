@@ -1,0 +1,68 @@
+/** The page for the signed-out. An address with a one-time code signs in at once; everybody else is told how. */
+
+import { errorIn } from "../api.js";
+import { html, useEffect, useState } from "../html.js";
+import { PageHeading, useTitle } from "../router.js";
+import { Failure, Icon, Skeleton } from "../ui.js";
+
+export default function SignInPage() {
+  useTitle("Sign in");
+  const [code] = useState(() => new URLSearchParams(location.search).get("code"));
+  const [error, setError] = useState(null);
+  useEffect(() => {
+    if (code === null) return;
+    // The code works once and must not stay in the history.
+    history.replaceState(null, "", "/sign-in");
+    signIn(code).then(
+      () => {
+        const wanted = sessionStorage.getItem("wanted") ?? "/";
+        sessionStorage.removeItem("wanted");
+        location.replace(wanted);
+      },
+      (refusal) => setError(refusal),
+    );
+  }, [code]);
+  return html`
+    <main class="sign-in" id="main">
+      <div class="sign-in-card card">
+        <p class="brand"><${Icon} name="pulse" /><span>Client Health</span></p>
+        ${code !== null && error === null
+          ? html`<${PageHeading}>Signing you in<//><${Skeleton} lines=${2} />`
+          : html`<${PageHeading}>Sign in<//>
+              ${error && html`<${Failure} title="This address did not sign you in" error=${error} />`}
+              <${Ways} />`}
+      </div>
+    </main>
+  `;
+}
+
+function Ways() {
+  const withProvider = document.documentElement.dataset.signIn === "oidc";
+  if (withProvider) {
+    return html`
+      <p>Use the account that your organisation gave you.</p>
+      <a class="button button-primary" href="/sign-in/oidc">Continue to sign in</a>
+    `;
+  }
+  return html`
+    <p>Open the address that the server prints when it starts. It works once, for ten minutes.</p>
+    <p>Whoever runs the server gets a new one with:</p>
+    <pre class="command"><code>client-health sign-in --subject you@example.com --role CLIENT_SUCCESS</code></pre>
+  `;
+}
+
+async function signIn(code) {
+  let response;
+  try {
+    response = await fetch("/session", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ code }),
+    });
+  } catch {
+    throw new Error("The server does not answer. Check your connection and open the address again.");
+  }
+  if (response.ok) return;
+  const payload = await response.json().catch(() => null);
+  throw errorIn(payload) ?? new Error(`The server answered ${response.status}.`);
+}
