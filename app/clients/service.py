@@ -205,13 +205,13 @@ async def set_alerts(
 
 
 async def snooze_alerts(
-    session: AsyncSession, client_id: int, until: datetime, *, actor: str, now: datetime, request_id: str | None
+    session: AsyncSession, client_id: int, until: datetime | None, *, actor: str, now: datetime, request_id: str | None
 ) -> Row[Any]:
-    """Raise no alert for the client until then, and return the client.
+    """Raise no alert for the client until then, from now on again without `until`, and return the client.
 
     Raises NotFound, and InvalidInput for a time that is past or more than a year away.
     """
-    if not now < until <= now + MAX_SNOOZE:
+    if until is not None and not now < until <= now + MAX_SNOOZE:
         raise InvalidInput("until", f"until must lie in the future and at most {MAX_SNOOZE.days} days ahead.")
     found = await fetch(session, queries.LOCK, id=client_id)
     if not found:
@@ -225,7 +225,7 @@ async def snooze_alerts(
         now=now,
         request_id=request_id,
         client_id=client_id,
-        changes={"alerts_snoozed_until": [before and before.isoformat(), until.isoformat()]},
+        changes={"alerts_snoozed_until": [before and before.isoformat(), until and until.isoformat()]},
     )
     return (await by_ids(session, [client_id]))[client_id]
 

@@ -95,7 +95,9 @@ class SnoozeClientAlertsInput:
     """The input of snoozeClientAlerts."""
 
     client_id: strawberry.ID = strawberry.field(description="The client's id.")
-    until: datetime = strawberry.field(description="When alerts start again, at most 366 days ahead.")
+    until: datetime | None = strawberry.field(
+        default=None, description="When alerts start again, at most 366 days ahead; null ends a snooze at once."
+    )
 
 
 @strawberry.input(description="Which clients' alerts to switch, and how.")
@@ -193,9 +195,9 @@ def position_of(after: str | None) -> Position | None:
     raise InvalidInput("after", "after is not a cursor of the list of alerts.")
 
 
-def aware(field: str, moment: datetime) -> datetime:
+def aware(field: str, moment: datetime | None) -> datetime | None:
     """Return a moment that has an offset from UTC. Raises InvalidInput for one that could be any hour of a day."""
-    if moment.tzinfo is None:
+    if moment is not None and moment.tzinfo is None:
         raise InvalidInput(field, f"{field} must end with its offset from UTC, as in 2026-01-31T09:00:00Z.")
     return moment
 
@@ -244,7 +246,7 @@ class AlertMutation:
             )
         return alert_of(row)
 
-    @strawberry.mutation(description="Raises no alert for a client until a given time.")
+    @strawberry.mutation(description="Raises no alert for a client until a given time, or ends that.")
     async def snooze_client_alerts(
         self, info: Info, input: Annotated[SnoozeClientAlertsInput, strawberry.argument(description="Until when.")]
     ) -> SnoozeClientAlertsResult:

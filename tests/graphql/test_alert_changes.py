@@ -19,6 +19,7 @@ from tests.graphql.raised import add_alert, client_numbered, forget_alerts
 from tests.graphql.test_contract import Answer, ask
 
 SNOOZE = OPERATIONS["SnoozeClientAlerts"]
+END_SNOOZE = SNOOZE.replace("$until: DateTime!", "$until: DateTime")
 FIELD = "... on InvalidInputError { field } ... on Error"
 
 
@@ -115,6 +116,20 @@ async def test_a_snooze_is_stored_and_on_record(api: Api, portfolio: Database) -
     assert told[0][0] is None
     assert [datetime.fromisoformat(after) for _, after in told] == moments
     assert [datetime.fromisoformat(before) for before, _ in told[1:]] == moments[:-1]
+
+
+async def test_a_snooze_can_be_ended_early(api: Api, portfolio: Database) -> None:
+    key = await client_numbered(portfolio, 6)
+    client = global_id("Client", key)
+    until = datetime.now(UTC) + timedelta(days=7)
+    await ask(api, "SnoozeClientAlerts", clientId=client, until=until.isoformat())
+    _, body = await api.ask(END_SNOOZE, {"clientId": client})
+    assert body["data"]["snoozeClientAlerts"] == {"__typename": "Client", "id": client, "alertsSnoozedUntil": None}
+    assert await rows_of(portfolio, f"SELECT alerts_snoozed_until FROM clients WHERE id = {key}") == [(None,)]
+    events = await rows_of(portfolio, "SELECT action, changes FROM audit_events ORDER BY id")
+    assert [action for action, _ in events] == ["ALERTS_SNOOZED"] * 2
+    before, after = events[1][1]["alerts_snoozed_until"]
+    assert (datetime.fromisoformat(before), after) == (until, None)
 
 
 async def test_a_snooze_that_makes_no_sense_is_refused(api: Api, portfolio: Database) -> None:
