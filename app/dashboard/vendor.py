@@ -5,7 +5,7 @@ who runs the service does. The files are the published ones, unchanged but for t
 browser resolves no bare names, so imports become relative paths, and the comments that name source maps go, since the
 maps are not served.
 """
-# ruff: noqa: S603, S607, T201 - it runs one fixed command and prints what it did.
+# ruff: noqa: S603, T201 - it runs one fixed command and prints what it did.
 
 import json
 import re

@@ -14,7 +14,7 @@ const LABELS = {
   DECLINING: "Declining",
   ENTERPRISE: "Enterprise",
   MIDMARKET: "Mid-market",
-  SMB: "Small business",
+  SMB: "SMB",
   FINANCIAL: "Financial",
   HEALTHCARE: "Health care",
   TECHNOLOGY: "Technology",

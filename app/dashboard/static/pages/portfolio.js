@@ -2,10 +2,10 @@
 
 import { Ago, count, counted, label, person } from "../format.js";
 import { useFrame, useRaisedAlerts } from "../frame.js";
-import { classes, html, useCallback, useEffect, useMemo, useRef, useState } from "../html.js";
+import { classes, html, useCallback, useEffect, useRef, useState } from "../html.js";
 import { usePages, useSettled } from "../query.js";
 import { Link, navigate, navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
-import { Button, ChoiceMenu, Empty, Failure, SearchField, Select, Shape, tone, Trend } from "../ui.js";
+import { Button, ChoiceMenu, Empty, Failure, Icon, SearchField, Select, Shape, tone, Trend } from "../ui.js";
 import { Cards, CardSkeletons } from "./portfolio-list.js";
 import {
   CHOICES,
@@ -88,7 +88,7 @@ function Morning({ data, search }) {
 }
 
 const TILES = [
-  { light: null, name: "All clients", field: "total", range: "Active and on trial" },
+  { light: null, name: "All clients", field: "total", range: "Active and trial" },
   { light: "GREEN", name: label("GREEN"), field: "green", range: "80 and above" },
   { light: "AMBER", name: label("AMBER"), field: "amber", range: "60 to 79" },
   { light: "RED", name: label("RED"), field: "red", range: "Below 60" },
@@ -161,10 +161,24 @@ function Filters({ choices, owners, viewer }) {
   const choose = (name) => (values) => navigateWith({ [name]: values.join(",").toLowerCase() });
   const options = (name) => CHOICES[name].map((value) => [value, label(value)]);
   const known = choices.owner !== "" && !owners.includes(choices.owner) ? [choices.owner, ...owners] : owners;
+  const [open, setOpen] = useState(false);
+  const chosen = [...["size", "industry", "risk", "trend"].flatMap((name) => choices[name]), choices.owner, choices.alerts];
+  const active = chosen.filter((value) => value !== "").length;
   const mine = viewer !== null && owners.includes(viewer.subject) && viewer.subject;
   return html`
-    <div class="filters" role="search" aria-label="Clients">
+    <div class=${classes("filters", open && "is-open")} role="search" aria-label="Clients">
       <${Search} q=${choices.q} />
+      <div class="sort">
+        <${Select}
+          name="Sort by"
+          value=${choices.sort}
+          options=${Object.entries(ORDERS).map(([value, { words }]) => [value, words])}
+          onChange=${(sort) => navigateWith({ sort: sort === DEFAULT_ORDER ? null : sort })}
+        />
+      </div>
+      <${Button} class="filters-toggle" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
+        ${active === 0 ? "Filters" : `Filters (${active})`}<${Icon} name="down" class=${open && "is-turned"} />
+      <//>
       <div class="filters-row">
         ${mine &&
         html`<button
@@ -236,12 +250,6 @@ function Results({ list, choices }) {
         ${total !== undefined && (filtered ? `${counted(total, "client")} found` : counted(total, "client"))}
       </p>
       ${filtered && html`<${Button} kind="quiet" onClick=${clearFilters}>Clear filters<//>`}
-      <${Select}
-        name="Sort by"
-        value=${choices.sort}
-        options=${Object.entries(ORDERS).map(([value, { words }]) => [value, words])}
-        onChange=${(sort) => navigateWith({ sort: sort === DEFAULT_ORDER ? null : sort })}
-      />
     </div>
     ${list.error && html`<${Failure} title="The portfolio could not be loaded" error=${list.error} retry=${list.refetch} />`}
     ${total === undefined && !list.error && html`<${CardSkeletons} />`}
