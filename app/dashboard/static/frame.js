@@ -26,6 +26,10 @@ const ALERT_RAISED = gql`
         id
         name
         owner
+        health {
+          score
+          trafficLight
+        }
       }
     }
   }
@@ -79,7 +83,8 @@ export function Frame({ children }) {
   useSubscription(viewer === null ? null : ALERT_RAISED, {}, {
     next({ alertRaised: alert }) {
       addOpenAlerts(1);
-      notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
+      // The list of alerts shows it by itself.
+      if (path !== "/alerts") notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
       for (const listener of alertListeners) listener.next?.(alert);
     },
     resync() {

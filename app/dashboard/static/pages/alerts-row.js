@@ -3,7 +3,7 @@
 import { Ago, person } from "../format.js";
 import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
 import { Link } from "../router.js";
-import { Button, Icon, ScoreCircle } from "../ui.js";
+import { Button, Icon, Light, ScoreCircle } from "../ui.js";
 
 // As long as the API takes it.
 const LONGEST_NOTE = 2000;
@@ -24,7 +24,10 @@ export function AlertRow({ alert, isNew = false, acknowledge, again }) {
         <h3><${Link} href=${`/clients/${client.id}`}>${client.name}<//></h3>
         <p>${whatHappened(alert)}</p>
         <p class="quiet alert-when">
-          <${Ago} at=${alert.raisedAt} />${client.owner && html` · <span title=${client.owner}>${person(client.owner)}</span>`}
+          <${Light} light=${client.health?.trafficLight} />
+          <span>
+            <${Ago} at=${alert.raisedAt} />${client.owner && html` · <span title=${client.owner}>${person(client.owner)}</span>`}
+          </span>
         </p>
         <${Done} alert=${alert} />
       </div>

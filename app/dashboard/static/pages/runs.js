@@ -1,12 +1,12 @@
 /** The runs, for administrators: what ran, how far it is, what went wrong, and a new calculation of all clients. */
 
 import { change, gql } from "../api.js";
-import { count } from "../format.js";
+import { count, label } from "../format.js";
 import { FRAME, useFrame } from "../frame.js";
 import { html, useEffect, useState } from "../html.js";
 import { useSubscription } from "../live.js";
 import { usePages } from "../query.js";
-import { navigate, PageHeading, useScrollRestoration, useTitle } from "../router.js";
+import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
 import { Button, Empty, Failure, notify, Skeleton } from "../ui.js";
 import { isUnfinished, RunRow } from "./runs-row.js";
 
@@ -108,17 +108,16 @@ export default function RunsPage() {
   // What was heard of single runs since the list was answered, by their ids.
   const [heard, setHeard] = useState(() => new Map());
   useScrollRestoration(first !== undefined);
+  useFreshList(first !== undefined, refetch);
 
   const runs = newestFirst(items, heard);
-  const unfinished = runs.filter(isUnfinished);
-  // One connection at a time: the run that was accepted first ends first, and then the next one is watched.
-  const watched = unfinished.at(-1) ?? null;
+  // One connection at a time: the run that was accepted first is carried out first, and then the next one is watched.
+  const watched = runs.findLast(isUnfinished);
   const hear = (run) => setHeard((before) => new Map(before).set(run.id, run));
-  useSubscription(watched === null ? null : RUN_PROGRESS, { id: watched?.id }, {
-    next: ({ runProgress }) => hear(runProgress),
-    complete: () => {
-      setHeard(new Map());
-      refetch();
+  useSubscription(watched === undefined ? null : RUN_PROGRESS, { id: watched?.id }, {
+    next: ({ runProgress }) => {
+      hear(runProgress);
+      if (!isUnfinished(runProgress)) tellEnd(runProgress);
     },
   });
 
@@ -128,19 +127,75 @@ export default function RunsPage() {
       <header class="list-head">
         <div>
           <${PageHeading}>Runs<//>
-          <p class="quiet">Every day at 01:00 and 02:00 the metrics and the scores are brought up to date by themselves.</p>
+          <p class="quiet">Metrics and scores are brought up to date every night by themselves.</p>
         </div>
-        ${first && html`<${RecalculateAll} run=${unfinished.find((run) => run.kind === "RECALCULATE_ALL")} hear=${hear} />`}
+        ${first && html`<${RecalculateAll} running=${runs.some(isRecalculation)} hear=${hear} />`}
       </header>
       ${error && html`<${Failure} title="The runs could not be loaded" error=${error} retry=${refetch} />`}
       ${first === undefined && loading && html`<${Skeleton} lines=${9} class="card list-skeleton" />`}
       ${first && runs.length === 0 && html`<div class="card"><${Empty} title="Nothing has run yet." /></div>`}
-      ${runs.length > 0 &&
-      html`<ul class="card rows">
-        ${runs.map((run) => html`<${RunRow} key=${run.id} run=${run} />`)}
-      </ul>`}
+      ${runs.length > 0 && html`<ul class="card rows">${runs.map((run) => html`<${RunRow} key=${run.id} run=${run} />`)}</ul>`}
       ${moreError && html`<${Failure} title="More runs could not be loaded" error=${moreError} retry=${loadMore} />`}
-      ${hasMore && !moreError && html`<p class="list-more"><${Button} busy=${loadingMore} onClick=${loadMore}>Show more runs<//></p>`}
+      ${hasMore &&
+      !moreError &&
+      html`<p class="list-more"><${Button} busy=${loadingMore} onClick=${loadMore}>Show more runs<//></p>`}
+    </div>
+  `;
+}
+
+/** Asks again where the list was kept from an earlier look at this page: others may have started runs since. */
+function useFreshList(known, refetch) {
+  useEffect(() => {
+    if (known) refetch();
+  }, []);
+}
+
+const isRecalculation = (run) => isUnfinished(run) && run.kind === "RECALCULATE_ALL";
+
+/** Returns the runs of the list, each as it was heard of last, with those that were started since. */
+function newestFirst(items, heard) {
+  const listed = new Set(items.map((run) => run.id));
+  // The subscription's last word about a run is that it has ended; the list may have been read before or after.
+  const latest = items.map((run) => (isUnfinished(run) ? (heard.get(run.id) ?? run) : run));
+  const started = [...heard.values()].filter((run) => !listed.has(run.id));
+  return [...started, ...latest].sort((one, other) => other.requestedAt.localeCompare(one.requestedAt));
+}
+
+function tellEnd(run) {
+  if (run.status === "FAILED") {
+    notify(run.reason ?? "No reason is known.", { kind: "error", title: `${label(run.kind)} failed` });
+    return;
+  }
+  const failed = run.failed > 0 ? `, ${count(run.failed)} failed` : "";
+  notify(`${count(run.done)} of ${count(run.total)} done${failed}.`, { title: `${label(run.kind)} finished` });
+}
+
+function RecalculateAll({ running, hear }) {
+  const [busy, setBusy] = useState(false);
+  async function start() {
+    setBusy(true);
+    try {
+      hear(await change(RECALCULATE_ALL));
+    } catch (error) {
+      notify(error.message, { kind: "error", title: "The recalculation could not be started" });
+    }
+    setBusy(false);
+  }
+  return html`
+    <${Button} kind="primary" icon="refresh" busy=${busy || running} onClick=${start}>
+      ${running ? "Recalculating all" : "Recalculate all"}
+    <//>
+  `;
+}
+
+function ForAdministrators() {
+  return html`
+    <div class="page">
+      <${PageHeading}>Runs<//>
+      <${Empty} title="This page is for administrators.">
+        <p>A single client is recalculated on its own page, by anybody.</p>
+        <p><${Link} class="button" href="/">Go to the portfolio<//></p>
+      <//>
     </div>
   `;
 }
