@@ -1,8 +1,5 @@
 """The web server and the worker as processes, on a database of the tests, and the ways into it."""
 
-import asyncio
-import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +10,7 @@ import httpx2
 from playwright.async_api import Browser, StorageState, expect
 
 from app.auth.tokens import Role
+from app.commands import sign_in_address
 from app.database import Database
 from app.embedded import Servers
 from tests.chaos.service import HOST, Service, end, free_port, token
@@ -41,16 +39,8 @@ class Product(Service):
         return data
 
     async def sign_in_address(self, role: Role, subject: str = SUBJECT) -> str:
-        """Return a one-time address, as the command prints it."""
-        command = [sys.executable, "-m", "app.cli", "sign-in", "--subject", subject, "--role", role.value]
-        process = await asyncio.create_subprocess_exec(
-            *command, env=self.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        printed, complaints = await process.communicate()
-        assert process.returncode == 0, complaints.decode()
-        found = re.search(r"http\S+", printed.decode())
-        assert found is not None, printed.decode()
-        return found[0]
+        """Return a one-time address such as `client-health sign-in` prints."""
+        return await sign_in_address(self.database, self.url, subject=subject, role=role)
 
     async def signed_in(self, role: Role) -> StorageState:
         """Return the cookies of somebody who has signed in with a one-time address."""
