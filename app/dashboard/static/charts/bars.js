@@ -37,7 +37,7 @@ export function BarChart({ title, series, days, peak = null, height = 170 }) {
               value > 0 &&
               html`<rect
                 key=${place}
-                class="bar ${series[place].name}"
+                class="column ${series[place].name}"
                 x=${middle - (each * series.length) / 2 + place * each}
                 y=${y(value)}
                 width=${Math.max(each - 0.5, 1)}

@@ -81,7 +81,7 @@ export function Chart({ title, heading, summary, height, margin, points, columns
         ></div>`}
         ${active !== null && width > 0 && html`<${Tooltip} x=${place(active, plot)} width=${width}>${points[active].tip}<//>`}
       </div>
-      <table class="hidden">
+      <div class="hidden"><table>
         <caption>${title}</caption>
         <thead>
           <tr>${columns.map((column) => html`<th key=${column} scope="col">${column}</th>`)}</tr>
@@ -94,7 +94,7 @@ export function Chart({ title, heading, summary, height, margin, points, columns
             </tr>`,
           )}
         </tbody>
-      </table>
+      </table></div>
     </figure>
   `;
 }

@@ -14,7 +14,7 @@ const CHARACTER = 8.2;
  * no client, and for one without the metric. `format` writes a value with its unit.
  */
 export function PercentileScale({ title, lowerIsBetter, percent, p25, median, p75, value, name, format }) {
-  const ticks = percent ? [0, 25, 50, 75, 100] : niceTicks(Math.max(p75 * 1.25, value ?? 0), 5);
+  const ticks = percent ? [0, 25, 50, 75, 100] : niceTicks(Math.max(p75 * 1.25, value ?? 0), 6);
   const end = ticks.at(-1);
   const across = (plot) => (lowerIsBetter ? scaleOf(end, 0, plot.left, plot.right) : scaleOf(0, end, plot.left, plot.right));
   const marks = [
@@ -38,9 +38,10 @@ export function PercentileScale({ title, lowerIsBetter, percent, p25, median, p7
       <rect class="track" x=${plot.left} y=${middle - 5} width=${plot.right - plot.left} height="10" rx="5" />
       <rect class="middle-half" x=${Math.min(x(p25), x(p75))} y=${middle - 5} width=${Math.abs(x(p75) - x(p25))} height="10" />
       ${ticks.map(
-        (tick) => html`<g key=${tick} class="axis">
+        (tick, index) => html`<g key=${tick} class="axis">
           <line x1=${x(tick)} x2=${x(tick)} y1=${plot.bottom + 22} y2=${plot.bottom + 26} />
-          <text x=${x(tick)} y=${plot.bottom + 40} text-anchor=${anchor(x(tick), plot)}>${format(tick)}</text>
+          <text x=${x(tick)} y=${plot.bottom + 40} text-anchor=${anchor(x(tick), plot)}>            ${index % (ticks.length - 1) === 0 ? format(tick) : tick}
+          </text>
         </g>`,
       )}
       ${ordered.map(

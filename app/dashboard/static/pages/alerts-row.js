@@ -45,14 +45,15 @@ export function AlertRow({ alert, isNew = false, acknowledge, again }) {
 }
 
 /** Returns the alert's sentence without the name of the client, which stands above it. */
-function whatHappened({ message, client }) {
+export function whatHappened({ message, client }) {
   const prefix = `${client.name}: `;
   if (!message.startsWith(prefix)) return message;
   const rest = message.slice(prefix.length);
   return rest[0].toUpperCase() + rest.slice(1);
 }
 
-function Done({ alert }) {
+/** Who acknowledged an alert and what they wrote, and since when the client is healthy again. */
+export function Done({ alert }) {
   return html`
     ${alert.acknowledgedAt &&
     html`
@@ -72,7 +73,8 @@ function Done({ alert }) {
   `;
 }
 
-function NoteForm({ alert, acknowledge, cancel, again }) {
+/** Asks for a note and acknowledges with it; `again` reloads what turned out to be out of date. */
+export function NoteForm({ alert, acknowledge, cancel, again }) {
   const id = useId();
   const field = useRef(null);
   const [note, setNote] = useState("");

@@ -85,7 +85,7 @@ export default function BenchmarksPage() {
     <div class="page benchmarks">
       <div>
         <${PageHeading}>Benchmarks<//>
-        <p class="quiet">How clients like this one do. No client's own figures can be read from a group.</p>
+        <p class="quiet">Where a client stands among its peers. A group of fewer than five is never shown.</p>
       </div>
       <div class="benchmarks-choices">
         <${ClientPicker} chosen=${known} onChoose=${(id) => navigateWith({ client: id })} />
@@ -116,17 +116,20 @@ export default function BenchmarksPage() {
 
 function Group({ group, client }) {
   const { peerCount, asOf, size, industry } = group;
-  const words = [size && label(size), industry && label(industry)].filter(Boolean).join(", ") || "any size and industry";
-  const similar = client !== null && (client.size !== size || client.industry !== industry);
+  const words = [size ? label(size) : "any size", industry ? label(industry) : "any industry"];
+  if (asOf) words.push(`scored up to ${date(asOf)}`);
+  const own = client === null ? [] : [client.size, client.industry].filter(Boolean);
+  const similar = client === null || (client.size === size && client.industry === industry);
   return html`
     <div class="benchmarks-group">
       <p role="status">
-        <strong>${counted(peerCount, "peer")}</strong> ${words}${asOf && html`, scored up to ${date(asOf)}`}.
-        ${client && html` <${Link} href=${`/clients/${client.id}`}>${client.name}<//> itself is not counted.`}
+        <strong>${counted(peerCount, "peer")}</strong> · ${words.join(" · ")}
+        ${client &&
+        html`<br /><span class="quiet"><${Link} href=${`/clients/${client.id}`}>${client.name}<//> itself is not counted.</span>`}
       </p>
-      ${similar &&
-      html`<${Button} kind="quiet" onClick=${() => navigateWith({ size: client.size, industry: client.industry })}>
-        Compare with its own kind: ${[client.size, client.industry].filter(Boolean).map(label).join(", ")}
+      ${!similar &&
+      html`<${Button} onClick=${() => navigateWith({ size: client.size, industry: client.industry })}>
+        Compare with ${own.map(label).join(", ")} only
       <//>`}
     </div>
     ${group.available
@@ -195,7 +198,7 @@ function Standing({ metric: { median, peerCount, clientValue, clientPercentile }
     return html`<p class="standing"><strong>${format(median)}</strong> <span>median of ${peers}</span></p>`;
   }
   if (clientValue === null) {
-    return html`<p class="standing"><strong>–</strong> <span>${client.name} has nothing to measure here. ${peers} have.</span></p>`;
+    return html`<p class="standing"><strong class="quiet">No value</strong> <span>nothing to measure, unlike at ${peers}</span></p>`;
   }
   return html`
     <p class="standing"><strong>${format(clientValue)}</strong> <span>better than ${clientPercentile} % of ${peers}</span></p>

@@ -1,24 +1,23 @@
 /** The alerts of one client: whether they come at all, a pause, and those that somebody should look at. */
 
 import { change, gql } from "../api.js";
-import { Ago, date as day, dateTime, fromNow, label, person } from "../format.js";
+import { Ago, dateTime, fromNow } from "../format.js";
 import { addOpenAlerts } from "../frame.js";
-import { html, useEffect, useId, useRef, useState } from "../html.js";
+import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
 import { Button, Icon, Switch } from "../ui.js";
+import { Done, NoteForm, whatHappened } from "./alerts-row.js";
 
 /** What is shown of an alert. */
 export const ALERT = gql`
   fragment ClientAlert on Alert {
     id
-    kind
     status
     message
-    scoreBefore
-    scoreAfter
     raisedAt
     acknowledgedAt
     acknowledgedBy
     note
+    resolvedAt
   }
 `;
 
@@ -72,10 +71,9 @@ const ACKNOWLEDGE = gql`
 
 const DAY_MS = 86_400_000;
 const LONGEST_SNOOZE_DAYS = 365;
-const LONGEST_NOTE = 2000;
 
 /** The section with the switch, the snooze and the alerts that are not resolved. */
-export function Alerts({ client, alerts }) {
+export function Alerts({ client, alerts, again }) {
   const { pending, error, carryOut } = useChange();
   const set = (enabled) => carryOut("switch", SWITCH, { clientId: client.id, enabled });
   const snooze = (until) => carryOut("snooze", SNOOZE, { clientId: client.id, until });
@@ -86,7 +84,7 @@ export function Alerts({ client, alerts }) {
       <h2 id="alerts">Alerts${open.length > 0 && html` <span class="badge">${open.length} open</span>`}</h2>
       ${open.length + acknowledged.length > 0 &&
       html`<ul class="alert-list">
-        ${[...open, ...acknowledged].map((alert) => html`<${AlertItem} key=${alert.id} alert=${alert} />`)}
+        ${[...open, ...acknowledged].map((alert) => html`<${AlertItem} key=${alert.id} client=${client} alert=${alert} again=${again} />`)}
       </ul>`}
       <${Switch} checked=${client.alertsEnabled} busy=${pending === "switch"} onChange=${set}>${wordsOf(client)}<//>
       ${client.alertsEnabled && html`<${Snooze} until=${client.alertsSnoozedUntil} busy=${pending === "snooze"} snooze=${snooze} />`}
@@ -143,65 +141,29 @@ function Snooze({ until, busy, snooze }) {
   `;
 }
 
-function AlertItem({ alert }) {
-  const done = alert.status === "ACKNOWLEDGED";
-  return html`
-    <li class=${done ? "alert is-acknowledged" : "alert"}>
-      <p class="alert-head">
-        <${Icon} name=${done ? "check" : "alert"} />
-        <strong>${done ? "Acknowledged" : label(alert.kind)}</strong>
-        <${Ago} class="quiet" at=${alert.raisedAt} />
-      </p>
-      <p>${alert.message}</p>
-      ${done
-        ? html`<p class="quiet">
-              By ${person(alert.acknowledgedBy)}, <time datetime=${alert.acknowledgedAt}>${day(alert.acknowledgedAt)}</time>
-            </p>
-            ${alert.note && html`<blockquote>${alert.note}</blockquote>`}`
-        : html`<${Acknowledge} alert=${alert} />`}
-    </li>
-  `;
-}
-
-/** A button that asks for a note before it acknowledges. */
-function Acknowledge({ alert }) {
-  const [asking, setAsking] = useState(false);
-  const [note, setNote] = useState("");
-  const field = useRef(null);
-  const opener = useRef(null);
-  const { pending, error, carryOut } = useChange();
-  const id = useId();
-  useEffect(() => {
-    if (asking) field.current.focus();
-  }, [asking]);
-
-  async function acknowledge(event) {
-    event.preventDefault();
-    if (await carryOut("acknowledge", ACKNOWLEDGE, { id: alert.id, note: note.trim() || null })) addOpenAlerts(-1);
+/** An alert of the client; as long as nobody looks after it, with a button that asks for a note and says so. */
+function AlertItem({ client, alert, again }) {
+  const [writing, setWriting] = useState(false);
+  const place = useRef(null);
+  const open = alert.status === "OPEN";
+  async function acknowledge(_alert, note) {
+    await change(ACKNOWLEDGE, { id: alert.id, note: note.trim() || null });
+    addOpenAlerts(-1);
+    place.current?.focus();
   }
   function cancel() {
-    setAsking(false);
-    // The button comes back with the next render.
-    requestAnimationFrame(() => opener.current?.querySelector("button")?.focus());
+    setWriting(false);
+    place.current.querySelector("button").focus();
   }
-  if (!asking) return html`<div ref=${opener}><${Button} onClick=${() => setAsking(true)}>Acknowledge<//></div>`;
   return html`
-    <form class="acknowledge" onSubmit=${acknowledge} onKeyDown=${(event) => event.key === "Escape" && cancel()}>
-      <label for=${id}>What is known or done about it (optional)</label>
-      <textarea
-        id=${id}
-        ref=${field}
-        rows="3"
-        maxlength=${LONGEST_NOTE}
-        value=${note}
-        onInput=${(event) => setNote(event.currentTarget.value)}
-      />
-      ${error && html`<p class="change-error" role="alert">${error.message}</p>`}
-      <div class="acknowledge-buttons">
-        <${Button} kind="primary" type="submit" busy=${pending !== null}>Acknowledge<//>
-        <${Button} kind="quiet" onClick=${cancel}>Cancel<//>
-      </div>
-    </form>
+    <li class=${classes("client-alert", open && "is-open")} ref=${place} tabindex="-1">
+      <p>${whatHappened({ message: alert.message, client })}</p>
+      <p class="quiet client-alert-when"><${Ago} at=${alert.raisedAt} /></p>
+      <${Done} alert=${alert} />
+      ${open &&
+      html`<${Button} aria-expanded=${String(writing)} onClick=${() => setWriting(!writing)}>Acknowledge<//>
+        ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}`}
+    </li>
   `;
 }
 

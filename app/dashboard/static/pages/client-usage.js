@@ -1,7 +1,7 @@
 /** What a client does on the platform: its days, and the features that it uses. */
 
 import { BarChart } from "../charts/bars.js";
-import { Ago, count, counted, date, label, number, percent } from "../format.js";
+import { Ago, count, counted, date, label, number, percent, shortDate } from "../format.js";
 import { html } from "../html.js";
 import { Empty, Icon } from "../ui.js";
 
@@ -15,7 +15,7 @@ export function Usage({ usage: { daily, summary } }) {
     ["Logins", count(summary.totalLogins)],
     ["Active members", count(summary.uniqueUsers)],
     ["Average session", session === null ? null : `${number(session)} min`],
-    ["Peak day", summary.peakDay && date(summary.peakDay)],
+    ["Peak day", summary.peakDay && shortDate(summary.peakDay)],
   ];
   return html`
     <section class="card" aria-labelledby="usage">
@@ -112,7 +112,7 @@ function Feature({ feature }) {
 
 function FeatureUse({ feature: { firstUsedAt, lastUsedAt } }) {
   return html`
-    ${lastUsedAt ? html`Last used <${Ago} at=${lastUsedAt} />` : "Used"}
+    <span>${lastUsedAt ? html`Last used <${Ago} at=${lastUsedAt} />` : "Used"}</span>
     ${firstUsedAt && html`<span class="quiet">First used ${date(firstUsedAt)}</span>`}
   `;
 }

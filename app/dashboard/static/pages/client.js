@@ -7,7 +7,7 @@ import { FRAME, useFrame, useRaisedAlerts } from "../frame.js";
 import { html } from "../html.js";
 import { useQuery } from "../query.js";
 import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
-import { Empty, Failure, Icon, Light, Risk, ScoreCircle, Shape, Skeleton, Trend, tone } from "../ui.js";
+import { Empty, Failure, Icon, Light, Risk, ScoreCircle, Skeleton, Trend, tone } from "../ui.js";
 import { Activity, ACTIVITY } from "./client-activity.js";
 import { Alerts, ALERT } from "./client-alerts.js";
 import { Recalculation, useRecalculation } from "./client-recalculation.js";
@@ -84,7 +84,7 @@ const CLIENT = gql`
         firstUsedAt
         lastUsedAt
       }
-      recentActivity(first: 10) {
+      recentActivity(first: 8) {
         ...Activity
       }
     }
@@ -125,7 +125,7 @@ export default function ClientPage({ id }) {
   if (unknown) return html`<${NotFound} />`;
   if (client === undefined) {
     return html`
-      <div class="page client">
+      <div class="page client-page">
         <${PageHeading} class=${error ? undefined : "hidden"}>Client<//>
         ${error
           ? html`<${Failure} title="The client could not be loaded" error=${error} retry=${refetch} />`
@@ -134,21 +134,21 @@ export default function ClientPage({ id }) {
     `;
   }
   return html`
-    <div class="page client" key=${id}>
+    <div class="page client-page" key=${id}>
       <${Heading} client=${client} recalculation=${recalculation} />
       ${error && html`<${Failure} title="What you see may be out of date" error=${error} retry=${refetch} />`}
       <${Health} client=${client} />
       <div class="client-columns">
         <div class="client-side">
-          <${Alerts} client=${client} alerts=${data.alerts.edges.map((edge) => edge.node)} />
+          <${Alerts} client=${client} alerts=${data.alerts.edges.map((edge) => edge.node)} again=${refetch} />
           <${Account} client=${client} />
         </div>
         <div class="client-main">
           ${client.health && html`<${Components} health=${client.health} />`}
           <${Usage} usage=${client.usage} />
           <${Features} features=${client.features} adoption=${client.featureAdoption} />
-          <${Activity} client=${client} />
         </div>
+        <div class="client-last"><${Activity} client=${client} /></div>
       </div>
     </div>
   `;
@@ -166,7 +166,7 @@ function Heading({ client, recalculation }) {
           ${client.status !== "ACTIVE" && html` <span class="tag">${label(client.status)}</span>`}
         </p>
       </div>
-      <div class="client-actions">
+      <div class="client-buttons">
         <${Link} class="button" href=${`/benchmarks?${peers}`}>Compare with peers<//>
         ${client.status !== "CHURNED" && html`<${Recalculation} ...${recalculation} />`}
       </div>
@@ -248,20 +248,22 @@ function Components({ health }) {
         ${health.components.map(
           (component) => html`
             <li key=${component.key} class=${`part tone-${tone(component.trafficLight)}`}>
-              <div class="part-head">
-                <span class="part-name">${component.label}</span>
-                <span class="quiet">weight ${percent(component.weight)}</span>
-                <span class="part-score">
-                  <${Shape} light=${component.trafficLight} />
-                  ${component.score === null
-                    ? "Not measured"
-                    : html`${component.score}<span class="hidden"> of 100, ${label(component.trafficLight)}</span>`}
+              <p class="part-head">
+                <span class="part-name">
+                  ${component.label} <span class="quiet">weight ${percent(component.weight)}</span>
                 </span>
+                ${component.score === null
+                  ? html`<span class="quiet part-score">Not measured</span>`
+                  : html`<span class="part-score">
+                      <${Light} light=${component.trafficLight}>
+                        ${component.score}<span class="hidden"> of 100, ${label(component.trafficLight)}</span>
+                      <//>
+                    </span>`}
+              </p>
+              <div class="bar" aria-hidden="true">
+                <div class="bar-fill" style=${{ inlineSize: `${component.score ?? 0}%` }} />
               </div>
-              <div class="part-track" aria-hidden="true">
-                <div class="part-fill" style=${{ inlineSize: `${component.score ?? 0}%` }} />
-              </div>
-              <p class="part-words">
+              <p>
                 ${component.explanation}
                 ${health.score !== null &&
                 component.contribution !== null &&
