@@ -19,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import operations
+from app.auth.oidc import issuer_from
 from app.auth.sessions import Sessions
 from app.auth.tokens import Viewer, verifier_from
 from app.dashboard.routes import Dashboard
@@ -137,7 +138,7 @@ def create_app(settings: Settings) -> Starlette:
         return Response(content, media_type=media_type)
 
     sessions = Sessions(database, settings.public_url, timedelta(hours=settings.session_hours))
-    dashboard = Dashboard(settings, sessions)
+    dashboard = Dashboard(sessions, issuer_from(settings, verifier))
     endpoint = GraphQLEndpoint(schema, verifier, make_context, settings.max_request_bytes, sessions=sessions)
     origins = frozenset(filter(None, settings.allowed_origins.split(",")))
     stream = StreamEndpoint(schema, verifier, make_context, settings.max_request_bytes, live.closing, sessions=sessions)

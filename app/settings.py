@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     # The claim that holds the role.
     auth_role_claim: str = "role"
 
+    # This service's client id at that issuer, with which people sign in to the dashboard; it needs PUBLIC_URL.
+    oidc_client_id: str | None = None
+    # The client's secret, where the issuer has given it one.
+    oidc_client_secret: str | None = Field(default=None, repr=False)
+    # The scopes that are asked for when somebody signs in; the ID token has to carry the role then.
+    oidc_scope: str = "openid"
     # Where browsers reach the dashboard, as in https://health.example.com; unset means the address that they ask.
     public_url: str | None = None
     # Hours after which somebody has to sign in to the dashboard again.
@@ -121,9 +127,11 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _one_way_to_sign(self) -> "Settings":
+    def _ways_to_sign_in(self) -> "Settings":
         if self.auth_secret and self.oidc_issuer:
             raise ValueError("set AUTH_SECRET or OIDC_ISSUER, not both")
+        if self.oidc_client_id and not (self.oidc_issuer and self.public_url):
+            raise ValueError("OIDC_CLIENT_ID needs OIDC_ISSUER, and PUBLIC_URL to which people come back")
         return self
 
 

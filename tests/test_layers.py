@@ -68,7 +68,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "auth": {"auth", "app.errors", "app.settings", "app.database"},
     "loaders": {"graphql", "service", "queries", "rules", "models", "app.errors", "app.database"},
     "graphql": {"graphql", "loaders", "service", "rules", "models", "auth", "app.errors"},
-    "dashboard": {"dashboard", "graphql", "auth", "app.errors", "app.settings"},
+    "dashboard": {"dashboard", "graphql", "auth", "app.errors"},
     "workers": {
         "workers",
         "service",

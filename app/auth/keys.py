@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
-from urllib.request import Request, urlopen
 
 import jwt
-import orjson
 import structlog
 
+from app.auth.discovery import check_address, discover, endpoint, get_json
 from app.errors import Unauthenticated, Unavailable
 
 # Seconds after which known keys are fetched again, so that a key the issuer withdrew stops working.
@@ -21,12 +20,6 @@ PAUSE = 60.0
 
 # Seconds between two fetches while there are no keys at all.
 RETRY_PAUSE = 5.0
-
-# Seconds that the issuer has for each answer.
-TIMEOUT = 5.0
-
-# Bytes of the longest answer that is read.
-MAX_BYTES = 1_000_000
 
 _log = structlog.get_logger(__name__)
 
@@ -44,8 +37,7 @@ class KeySet:
         self, issuer: str, jwks_url: str | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         for url in (issuer, jwks_url or issuer):
-            if not url.startswith(("https://", "http://")):
-                raise ValueError(f"{url!r} is no https:// or http:// address")
+            check_address(url)
         self._issuer = issuer
         self._jwks_url = jwks_url
         self._clock = clock
@@ -90,8 +82,8 @@ class KeySet:
     async def _fetch(self) -> None:
         self._tried_at = self._clock()
         try:
-            url = self._jwks_url or await self._discover()
-            self._keys = _keys_of(await asyncio.to_thread(_get_json, url))
+            url = self._jwks_url or endpoint(await asyncio.to_thread(discover, self._issuer), "jwks_uri")
+            self._keys = _keys_of(await asyncio.to_thread(get_json, url))
         # OSError is what a network can do wrong, the others what an answer can.
         except (OSError, HTTPException, ValueError) as error:
             self._failed = True
@@ -99,28 +91,6 @@ class KeySet:
             return
         self._failed = False
         self._fetched_at = self._clock()
-
-    async def _discover(self) -> str:
-        document = await asyncio.to_thread(_get_json, self._issuer.rstrip("/") + "/.well-known/openid-configuration")
-        # The issuer names itself, so that one issuer's document cannot stand in for another's.
-        if document.get("issuer") != self._issuer:
-            raise ValueError(f"the discovery document belongs to {document.get('issuer')!r}")
-        url = document.get("jwks_uri")
-        if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-            raise ValueError("the discovery document has no jwks_uri")
-        return url
-
-
-def _get_json(url: str) -> dict[str, Any]:
-    request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - The caller has checked the scheme.
-    with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - The caller has checked the scheme.
-        body = response.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise ValueError(f"the answer of {url} is longer than {MAX_BYTES} bytes")
-    document = orjson.loads(body)
-    if not isinstance(document, dict):
-        raise ValueError(f"the answer of {url} is not a JSON object")  # noqa: TRY004 - An answer, not an argument.
-    return document
 
 
 def _keys_of(document: dict[str, Any]) -> dict[tuple[str, str | None], jwt.PyJWK]:

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from app.auth.oidc import Issuer
 from app.auth.sessions import Sessions
 from app.dashboard.files import DOCUMENT, FOR_EVER, HEADERS, STATIC, document, load
+from app.dashboard.oidc import OidcRoutes
 from app.dashboard.signing_in import session_endpoint
-from app.settings import Settings
 
 # The page itself finds out by the address what to show.
 PAGES = ("/", "/clients/{id}", "/benchmarks", "/alerts", "/runs", "/sign-in")
@@ -19,13 +20,15 @@ PAGES = ("/", "/clients/{id}", "/benchmarks", "/alerts", "/runs", "/sign-in")
 class Dashboard:
     """The dashboard of one process, whose files are read when it is made."""
 
-    def __init__(self, settings: Settings, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, issuer: Issuer | None) -> None:
         self._version, self._files = load(STATIC)
-        self._document = document(DOCUMENT, {"static": f"/static/{self._version}", "sign_in": "code"})
+        sign_in = "oidc" if issuer else "code"
+        self._document = document(DOCUMENT, {"static": f"/static/{self._version}", "sign_in": sign_in})
         self.routes: Sequence[BaseRoute] = [
             *(Route(path, self.page, methods=["GET"]) for path in PAGES),
             Route("/static/{version}/{path:path}", self.static, methods=["GET"]),
             Route("/session", session_endpoint(sessions), methods=["POST", "DELETE"]),
+            *(OidcRoutes(issuer, sessions).routes if issuer else ()),
         ]
 
     async def page(self, request: Request) -> Response:
