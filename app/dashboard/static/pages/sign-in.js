@@ -1,26 +1,30 @@
-/** The page for the signed-out. An address with a one-time code signs in at once; everybody else is told how. */
+/**
+ * The page for the signed-out. An address with a one-time code signs in at once; everybody else is told how. From the
+ * organisation's own sign-in people who were not let in come back here with the reason (`?error=`).
+ */
 
 import { errorIn } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { PageHeading, useTitle } from "../router.js";
 import { Failure, Icon, Skeleton } from "../ui.js";
 
+const REASONS = {
+  denied: "The sign-in was cancelled, or your organisation does not let you in.",
+  refused:
+    "The sign-in could not be completed. Try once more. If it fails again, your account may have no role in " +
+    "Client Health: ask your administrator.",
+  unavailable: "Your organisation's sign-in does not answer right now. Try again in a minute.",
+};
+
 export default function SignInPage() {
   useTitle("Sign in");
-  const [code] = useState(() => new URLSearchParams(location.search).get("code"));
-  const [error, setError] = useState(null);
+  const [search] = useState(() => new URLSearchParams(location.search));
+  const code = search.get("code");
+  const [error, setError] = useState(() => reasonOf(search.get("error")));
   useEffect(() => {
-    if (code === null) return;
-    // The code works once and must not stay in the history.
+    // A code works once and must not stay in the history; neither should an old reason.
     history.replaceState(null, "", "/sign-in");
-    signIn(code).then(
-      () => {
-        const wanted = sessionStorage.getItem("wanted") ?? "/";
-        sessionStorage.removeItem("wanted");
-        location.replace(wanted);
-      },
-      (refusal) => setError(refusal),
-    );
+    if (code !== null) signIn(code).then(enter, setError);
   }, [code]);
   return html`
     <main class="sign-in" id="main">
@@ -29,7 +33,7 @@ export default function SignInPage() {
         ${code !== null && error === null
           ? html`<${PageHeading}>Signing you in<//><${Skeleton} lines=${2} />`
           : html`<${PageHeading}>Sign in<//>
-              ${error && html`<${Failure} title="This address did not sign you in" error=${error} />`}
+              ${error && html`<${Failure} title=${code === null ? "You are not signed in" : "This address did not sign you in"} error=${error} />`}
               <${Ways} />`}
       </div>
     </main>
@@ -49,6 +53,17 @@ function Ways() {
     <p>Whoever runs the server gets a new one with:</p>
     <pre class="command"><code>client-health sign-in --subject you@example.com --role CLIENT_SUCCESS</code></pre>
   `;
+}
+
+function reasonOf(word) {
+  return word === null ? null : new Error(REASONS[word] ?? REASONS.refused);
+}
+
+/** Goes on to the page that the person wanted before signing in; a load of its own, so that nothing old remains. */
+function enter() {
+  const wanted = sessionStorage.getItem("wanted") ?? "/";
+  sessionStorage.removeItem("wanted");
+  location.replace(wanted);
 }
 
 async function signIn(code) {
