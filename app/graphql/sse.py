@@ -5,10 +5,11 @@ answered by events: `next` with a result, `complete` after the last one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -21,7 +22,8 @@ from app.errors import ExpectedError, Unauthenticated
 from app.graphql.http import STATUS_OF_CODE, GraphQLEndpoint, coded_error, errors_response
 from app.graphql.streaming import Answer, answers
 
-# Seconds of silence after which a comment is sent, before a proxy takes the connection for a dead one.
+# Seconds of silence after which a comment is sent, before a proxy takes the connection for a dead one; as often it is
+# found out whether the caller may still listen.
 HEARTBEAT_SECONDS = 15.0
 # Seconds that a stream may take for its last words when the server stops.
 LAST_WORDS_SECONDS = 3.0
@@ -51,19 +53,35 @@ class StreamEndpoint(GraphQLEndpoint):
             status = STATUS_OF_CODE.get(viewer.code, 400)
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
             return errors_response(status, [coded_error(viewer.code, viewer.message)], headers=headers)
-        return EventStream(answers(self, request, viewer, operation), viewer, self.closing)
+
+        async def refusal() -> ExpectedError | None:
+            again = await self.caller(request)
+            return again if isinstance(again, Unauthenticated) else None
+
+        return EventStream(answers(self, request, viewer, operation), viewer, refusal, self.closing)
 
 
 class EventStream(Response):
-    """A response that sends answers as they come, until they end, the token expires, or the caller goes away."""
+    """A response that sends answers as they come, until they end or the caller goes away.
+
+    It ends as well when the token expires, and soon after the session has ended: `refusal`, which is asked now and
+    then, says why the caller may not listen any longer, or None.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, coming: AsyncGenerator[Answer, None], viewer: Viewer, closing: asyncio.Event) -> None:
+    def __init__(
+        self,
+        coming: AsyncGenerator[Answer, None],
+        viewer: Viewer,
+        refusal: Callable[[], Awaitable[ExpectedError | None]],
+        closing: asyncio.Event,
+    ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._coming = coming
         self._expires_at = viewer.expires_at
+        self._refusal = refusal
         self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +112,7 @@ class EventStream(Response):
         await write(_COMMENT)
         async with aclosing(self._coming):
             answer: asyncio.Task[Answer | None] | None = None
+            asked_at = monotonic()
             try:
                 while True:
                     answer = answer or asyncio.create_task(anext(self._coming, None))
@@ -102,6 +121,11 @@ class EventStream(Response):
                     if left <= 0:
                         await write(_next({"errors": [coded_error(Unauthenticated.code, EXPIRED)]}))
                         break
+                    if monotonic() - asked_at >= HEARTBEAT_SECONDS:
+                        asked_at, refusal = monotonic(), await self._refusal()
+                        if refusal is not None:
+                            await write(_next({"errors": [coded_error(refusal.code, refusal.message)]}))
+                            break
                     if not answer.done():
                         await write(_COMMENT)
                         continue
