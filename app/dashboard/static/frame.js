@@ -1,39 +1,10 @@
 /** What surrounds every page: the navigation, who is signed in, the state of the live connection, and new alerts. */
 
-import { FRAME, gql } from "./api.js";
+import { FRAME } from "./api.js";
 import { label } from "./format.js";
-import { classes, html, useEffect, useState } from "./html.js";
-import { useConnection, useSubscription } from "./live.js";
+import { html, useEffect, useState } from "./html.js";
 import { Link, useLocation } from "./router.js";
 import { Icon, notify, Notices } from "./ui.js";
-
-const ALERT_RAISED = gql`
-  subscription AlertRaised {
-    alertRaised {
-      id
-      kind
-      kinds
-      status
-      message
-      scoreBefore
-      scoreAfter
-      raisedAt
-      acknowledgedAt
-      acknowledgedBy
-      note
-      resolvedAt
-      client {
-        id
-        name
-        owner
-        health {
-          score
-          trafficLight
-        }
-      }
-    }
-  }
-`;
 
 export { FRAME };
 
@@ -61,6 +32,15 @@ export function addOpenAlerts(difference) {
   if (shown.openAlerts !== null) show({ ...shown, openAlerts: Math.max(0, shown.openAlerts + difference) });
 }
 
+/** Passes on what the live connection brings: an alert, or null when some may have been missed. */
+export function raised(alert) {
+  if (alert !== null) addOpenAlerts(1);
+  for (const { next, resync } of alertListeners) {
+    if (alert === null) resync?.();
+    else next?.(alert);
+  }
+}
+
 /** Calls `next(alert)` for each alert that is raised, and `resync()` when some may have been missed. */
 export function useRaisedAlerts(next, resync) {
   useEffect(() => {
@@ -80,17 +60,6 @@ export function Frame({ children }) {
     update();
     return () => watchers.delete(update);
   }, []);
-  useSubscription(viewer === null ? null : ALERT_RAISED, {}, {
-    next({ alertRaised: alert }) {
-      addOpenAlerts(1);
-      // The list of alerts shows it by itself.
-      if (path !== "/alerts") notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
-      for (const listener of alertListeners) listener.next?.(alert);
-    },
-    resync() {
-      for (const listener of alertListeners) listener.resync?.();
-    },
-  });
   return html`
     <a class="skip" href="#main">Skip to the content</a>
     <header class="top">
@@ -112,7 +81,7 @@ export function Frame({ children }) {
           )}
         </nav>
         <div class="top-end">
-          <${Connection} />
+          <${WhenSignedIn} viewer=${viewer} />
           ${viewer && html`<${Account} viewer=${viewer} />`}
         </div>
       </div>
@@ -126,14 +95,22 @@ function OpenAlerts({ count }) {
   return html`<span class="badge">${count > 999 ? "999+" : count}<span class="hidden"> open</span></span>`;
 }
 
-/** Says so when the live connection is gone; while all is well it is silent. */
-function Connection() {
-  const state = useConnection();
-  return html`
-    <span class=${classes("connection", state === "offline" && "is-offline")} role="status">
-      ${state === "offline" && html`<${Icon} name="offline" />Offline, reconnecting`}
-    </span>
-  `;
+/** The live connection, which is loaded and opened once the page has what it asked for. */
+function WhenSignedIn({ viewer }) {
+  const [Live, setLive] = useState(null);
+  useEffect(() => {
+    if (viewer === null) return;
+    import("./frame-live.js").then(
+      (module) => setLive(() => module.default),
+      // The page works without it; what is missing is said where it would be.
+      () => setLive(() => NotLive),
+    );
+  }, [viewer !== null]);
+  return Live && html`<${Live} />`;
+}
+
+function NotLive() {
+  return html`<span class="connection is-offline" role="status">No live updates; reload the page</span>`;
 }
 
 function Account({ viewer }) {

@@ -1,7 +1,7 @@
 /** Queries as state of components: what was answered, what went wrong, and whether something is under way. */
 
 import { ask, onChange } from "./api.js";
-import { useCallback, useEffect, useRef, useState } from "./html.js";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
 // Answers kept for Back and Forward, the latest ones.
 const KEPT_ANSWERS = 30;
@@ -102,7 +102,8 @@ function useAnswer(question, load) {
   const [settledRound, setSettledRound] = useState(null);
   const askedAgain = useRef(false);
 
-  useEffect(() => {
+  // Before the first paint: an answer that was asked for early is shown at once, without skeletons in between.
+  useLayoutEffect(() => {
     if (question === null) return undefined;
     const before = kept.get(question);
     if (before !== undefined) setState({ question, answer: before.answer, error: null });

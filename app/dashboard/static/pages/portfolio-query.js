@@ -1,6 +1,6 @@
 /** What the portfolio asks, and how its choices stand in the address. */
 
-import { FRAME, gql } from "../api.js";
+import { askEarly, FRAME, gql } from "../api.js";
 
 export const PAGE_SIZE = 50;
 
@@ -176,4 +176,9 @@ export function variablesOf(choices) {
 /** Returns whether anything but the order was chosen. */
 export function isFiltered({ sort: _, ...choices }) {
   return Object.values(choices).some((value) => value.length > 0);
+}
+
+// The template runs this module before the others have come: the answer is on its way while they are.
+if (location.pathname === "/") {
+  askEarly(PORTFOLIO, variablesOf(choicesIn(new URLSearchParams(location.search))));
 }

@@ -6,7 +6,7 @@ import { classes, html, useCallback, useEffect, useRef, useState } from "../html
 import { usePages, useSettled } from "../query.js";
 import { Link, navigate, navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
 import { Button, ChoiceMenu, Empty, Failure, Icon, SearchField, Select, Shape, tone, Trend } from "../ui.js";
-import { Cards, CardSkeletons } from "./portfolio-list.js";
+import { Cards, CardSkeletons } from "./portfolio-cards.js";
 import {
   CHOICES,
   choicesIn,

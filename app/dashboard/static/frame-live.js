@@ -1,0 +1,52 @@
+/** The live connection of the frame: new alerts wherever the person is, and a word when the connection is lost. */
+
+import { gql } from "./api.js";
+import { raised } from "./frame.js";
+import { classes, html } from "./html.js";
+import { useConnection, useSubscription } from "./live.js";
+import { Icon, notify } from "./ui.js";
+
+const ALERT_RAISED = gql`
+  subscription AlertRaised {
+    alertRaised {
+      id
+      kind
+      kinds
+      status
+      message
+      scoreBefore
+      scoreAfter
+      raisedAt
+      acknowledgedAt
+      acknowledgedBy
+      note
+      resolvedAt
+      client {
+        id
+        name
+        owner
+        health {
+          score
+          trafficLight
+        }
+      }
+    }
+  }
+`;
+
+export default function Live() {
+  const state = useConnection();
+  useSubscription(ALERT_RAISED, {}, {
+    next({ alertRaised: alert }) {
+      notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
+      raised(alert);
+    },
+    resync: () => raised(null),
+  });
+  // While all is well it is silent.
+  return html`
+    <span class=${classes("connection", state === "offline" && "is-offline")} role="status">
+      ${state === "offline" && html`<${Icon} name="offline" />Offline, reconnecting`}
+    </span>
+  `;
+}
