@@ -27,6 +27,10 @@ export function BarChart({ title, series, days, peak = null, height = 170 }) {
           <text x=${plot.left - 8} y=${y(tick)} dy="0.35em" text-anchor="end">${count(tick)}</text>
         </g>`,
       )}
+      ${most === 0 &&
+      html`<text x=${(plot.left + plot.right) / 2} y=${(plot.top + plot.bottom) / 2} dy="0.35em" text-anchor="middle">
+        None in these ${days.length} days
+      </text>`}
       ${days.map((day, index) => {
         const middle = centre(index, plot);
         return html`<g key=${day.date} class=${index === active ? "day active" : "day"}>

@@ -37,10 +37,10 @@ export function PercentileScale({ title, lowerIsBetter, percent, p25, median, p7
     return html`
       <rect class="track" x=${plot.left} y=${middle - 5} width=${plot.right - plot.left} height="10" rx="5" />
       <rect class="middle-half" x=${Math.min(x(p25), x(p75))} y=${middle - 5} width=${Math.abs(x(p75) - x(p25))} height="10" />
-      ${ticks.map(
-        (tick, index) => html`<g key=${tick} class="axis">
+      ${shownTicks(ticks, x, plot).map(
+        (tick) => html`<g key=${tick} class="axis">
           <line x1=${x(tick)} x2=${x(tick)} y1=${plot.bottom + 22} y2=${plot.bottom + 26} />
-          <text x=${x(tick)} y=${plot.bottom + 40} text-anchor=${anchor(x(tick), plot)}>            ${index % (ticks.length - 1) === 0 ? format(tick) : tick}
+          <text x=${x(tick)} y=${plot.bottom + 40} text-anchor=${anchor(x(tick), plot)}>            ${tick === 0 || tick === end ? format(tick) : tick}
           </text>
         </g>`,
       )}
@@ -98,6 +98,13 @@ function spread(labels, width) {
     edge = lefts[index] - gap;
   }
   return lefts.map((left, index) => left + labels[index].width / 2);
+}
+
+/** Returns the ticks at the ends, whose labels have a unit, and those that stand clear of them. */
+function shownTicks(ticks, x, plot) {
+  const room = 56;
+  const clear = (tick) => x(tick) - plot.left > room && plot.right - x(tick) > room;
+  return ticks.filter((tick, index) => index === 0 || index === ticks.length - 1 || clear(tick));
 }
 
 const anchor = (x, plot) => (x <= plot.left + 1 ? "start" : x >= plot.right - 1 ? "end" : "middle");

@@ -172,7 +172,7 @@ function Metric({ metric, minimum, client }) {
         ? html`
             <${Standing} metric=${metric} client=${client} format=${format} />
             <${PercentileScale}
-              title=${`${metric.label}: the client among its peers`}
+              title=${metric.label}
               lowerIsBetter=${lowerIsBetter}
               percent=${unit === "%"}
               p25=${p25}
@@ -198,7 +198,7 @@ function Standing({ metric: { median, peerCount, clientValue, clientPercentile }
     return html`<p class="standing"><strong>${format(median)}</strong> <span>median of ${peers}</span></p>`;
   }
   if (clientValue === null) {
-    return html`<p class="standing"><strong class="quiet">No value</strong> <span>nothing to measure, unlike at ${peers}</span></p>`;
+    return html`<p class="standing"><strong class="quiet">No value</strong> <span>nothing was measured; ${peers} have one</span></p>`;
   }
   return html`
     <p class="standing"><strong>${format(clientValue)}</strong> <span>better than ${clientPercentile} % of ${peers}</span></p>

@@ -3,7 +3,7 @@
 import { ask, gql } from "../api.js";
 import { Ago } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Button, Empty, Failure, Icon } from "../ui.js";
+import { Button, Failure, Icon } from "../ui.js";
 
 /** What a page of activity selects. */
 export const ACTIVITY = gql`
@@ -77,7 +77,7 @@ export function Activity({ client }) {
     <section class="card" aria-labelledby="activity">
       <h2 id="activity">Recent activity</h2>
       ${edges.length === 0
-        ? html`<${Empty} title="Nothing has happened yet" />`
+        ? html`<p class="quiet">Nothing has happened yet.</p>`
         : html`<ol class="activity">
             ${edges.map(
               ({ cursor, node }) => html`<li key=${cursor}>

@@ -1,7 +1,7 @@
 /** The alerts of one client: whether they come at all, a pause, and those that somebody should look at. */
 
 import { change, gql } from "../api.js";
-import { Ago, dateTime, fromNow } from "../format.js";
+import { Ago, dateTime } from "../format.js";
 import { addOpenAlerts } from "../frame.js";
 import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
 import { Button, Icon, Switch } from "../ui.js";
@@ -102,11 +102,18 @@ function wordsOf({ alertsEnabled, engagementModel }) {
 function Snooze({ until, busy, snooze }) {
   const [chosen, setChosen] = useState("");
   const id = useId();
-  const now = useNow(until);
-  if (until !== null && Date.parse(until) > now) {
+  const place = useRef(null);
+  const snoozed = until !== null && Date.parse(until) > useNow(until);
+  const before = useRef(snoozed);
+  useEffect(() => {
+    // The button that was pressed is gone; what can be done now takes the focus, but never from elsewhere.
+    if (before.current !== snoozed && document.activeElement === document.body) place.current.focus();
+    before.current = snoozed;
+  }, [snoozed]);
+  if (snoozed) {
     return html`
-      <div class="snooze" role="status">
-        <p><${Icon} name="clock" /> Snoozed until <time datetime=${until}>${dateTime(until)}</time>, ${fromNow(until)}</p>
+      <div class="snooze" ref=${place} tabindex="-1">
+        <p role="status"><${Icon} name="clock" /> Snoozed until <time datetime=${until}>${dateTime(until)}</time></p>
         <${Button} busy=${busy} onClick=${() => snooze(null)}>End the snooze<//>
       </div>
     `;
@@ -118,7 +125,7 @@ function Snooze({ until, busy, snooze }) {
     snooze(new Date(`${chosen}T00:00:00`).toISOString());
   }
   return html`
-    <form class="snooze" onSubmit=${snoozeUntil}>
+    <form class="snooze" ref=${place} tabindex="-1" onSubmit=${snoozeUntil}>
       <p class="snooze-name" id="${id}-name">Snooze for</p>
       <div class="snooze-choices" role="group" aria-labelledby="${id}-name">
         <${Button} busy=${busy} onClick=${() => snooze(inDays(1))}>1 day<//>

@@ -3,7 +3,7 @@
 import { BarChart } from "../charts/bars.js";
 import { Ago, count, counted, date, label, number, percent, shortDate } from "../format.js";
 import { html } from "../html.js";
-import { Empty, Icon } from "../ui.js";
+import { Icon } from "../ui.js";
 
 const CATEGORIES = ["CORE", "ADVANCED", "INTEGRATION", "REPORTING"];
 
@@ -63,7 +63,7 @@ export function Features({ features, adoption }) {
     <section class="card" aria-labelledby="features">
       <h2 id="features">Features</h2>
       ${adoptionRate === null
-        ? html`<${Empty} title="No features are enabled for this client" />`
+        ? html`<p class="quiet">No features are enabled for this client.</p>`
         : html`<p class="features-lead">
             <strong>${percent(adoptionRate)} adopted.</strong> ${count(usedCount)} of
             ${" "}${counted(enabledCount, "enabled feature")} ${usedCount === 1 ? "has" : "have"} been used.

@@ -212,7 +212,7 @@ function Score({ health }) {
         html`<p class="health-facts"><${Trend} trend=${trend} delta=${trendDelta} /> <${Risk} level=${riskLevel} /></p>`}
         <p>
           ${score === null
-            ? `Only ${percent(coverage)} of the score's weight could be measured. It takes ${percent(NEEDED_COVERAGE)} for a score, and no score says nothing, neither good nor bad.`
+            ? `${percent(coverage)} of the score's weight could be measured, and a score takes at least ${percent(NEEDED_COVERAGE)}. Without it the client counts as neither healthy nor critical.`
             : coverage === 100
               ? "All of the score's weight was measured."
               : `${percent(coverage)} of the score's weight was measured.`}
@@ -246,34 +246,35 @@ function Components({ health }) {
       <h2 id="components">What makes the score</h2>
       <ul class="parts">
         ${health.components.map(
-          (component) => html`
-            <li key=${component.key} class=${`part tone-${tone(component.trafficLight)}`}>
-              <p class="part-head">
-                <span class="part-name">
-                  ${component.label} <span class="quiet">weight ${percent(component.weight)}</span>
-                </span>
-                ${component.score === null
-                  ? html`<span class="quiet part-score">Not measured</span>`
-                  : html`<span class="part-score">
-                      <${Light} light=${component.trafficLight}>
-                        ${component.score}<span class="hidden"> of 100, ${label(component.trafficLight)}</span>
-                      <//>
-                    </span>`}
-              </p>
-              <div class="bar" aria-hidden="true">
-                <div class="bar-fill" style=${{ inlineSize: `${component.score ?? 0}%` }} />
-              </div>
-              <p>
-                ${component.explanation}
-                ${health.score !== null &&
-                component.contribution !== null &&
-                html` <span class="quiet">Adds ${number(component.contribution)} points.</span>`}
-              </p>
-            </li>
-          `,
+          (component) => html`<${Component} key=${component.key} component=${component} scored=${health.score !== null} />`,
         )}
       </ul>
     </section>
+  `;
+}
+
+function Component({ component, scored }) {
+  const { score, measured, trafficLight, contribution } = component;
+  return html`
+    <li class=${`part tone-${measured ? tone(trafficLight) : "none"}`}>
+      <p class="part-head">
+        <span class="part-name">
+          ${component.label} <span class="quiet">weight ${percent(component.weight)}</span>
+        </span>
+        ${measured
+          ? html`<${Light} light=${trafficLight}>
+              ${score}<span class="hidden"> of 100, ${label(trafficLight)}</span>
+            <//>`
+          : html`<span class="quiet">${score === null ? "Not measured" : `Not measured, counts as ${score}`}</span>`}
+      </p>
+      <div class="part-track" aria-hidden="true">
+        <div class="part-fill" style=${{ inlineSize: `${score ?? 0}%` }} />
+      </div>
+      <p>
+        ${component.explanation}
+        ${scored && contribution !== null && html` <span class="quiet">Adds ${number(contribution)} points.</span>`}
+      </p>
+    </li>
   `;
 }
 
