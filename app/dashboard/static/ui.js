@@ -96,13 +96,16 @@ export function Risk({ level }) {
 }
 
 /** A button; `kind` is "primary", "quiet" or nothing, and while `busy` it says so and takes no clicks. */
-export function Button({ kind, busy = false, icon, children, class: className, disabled, ...rest }) {
+export function Button({ kind, busy = false, icon, children, class: className, onClick, ...rest }) {
+  // Disabling it would take the focus away, and with it the place of those who use the keyboard.
+  const click = busy ? (event) => event.preventDefault() : onClick;
   return html`
     <button
       type="button"
       class=${classes("button", kind && `button-${kind}`, className)}
-      disabled=${disabled || busy}
+      aria-disabled=${busy ? "true" : undefined}
       aria-busy=${busy ? "true" : undefined}
+      onClick=${click}
       ...${rest}
     >
       ${icon && html`<${Icon} name=${icon} class=${busy && "is-turning"} />`}${children}
