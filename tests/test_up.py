@@ -39,6 +39,10 @@ class Running:
         return self._found(r"Address +(\S+)")
 
     @property
+    def dashboard(self) -> str:
+        return self._found(r"Dashboard +(\S+)")
+
+    @property
     def token(self) -> str:
         return self._found(r"Token +(\S+)")
 
@@ -118,6 +122,22 @@ def test_the_printed_command_and_token_are_answered(service: Running) -> None:
     done = run_command("/bin/sh", "-c", service.curl)
     assert done.returncode == 0
     assert json.loads(done.stdout) == {"data": {"portfolioSummary": nothing}}
+
+
+def test_the_printed_address_signs_a_developer_in(service: Running) -> None:
+    home, code = service.dashboard.split("/sign-in?code=")
+    assert f"{home}/graphql" == service.address
+    with urllib.request.urlopen(service.dashboard, timeout=10) as page:  # noqa: S310 - this test's own server.
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    own_page = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
+    entering = urllib.request.Request(f"{home}/session", json.dumps({"code": code}).encode(), own_page)  # noqa: S310
+    with urllib.request.urlopen(entering, timeout=10) as answer:  # noqa: S310 - the same.
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    asking = urllib.request.Request(  # noqa: S310 - the same.
+        service.address, b'{"query":"{ viewer { subject role } }"}', {**own_page, "Cookie": cookie}
+    )
+    with urllib.request.urlopen(asking, timeout=10) as answer:  # noqa: S310 - the same.
+        assert json.load(answer) == {"data": {"viewer": {"subject": "developer", "role": "PLATFORM_ADMIN"}}}
 
 
 def test_a_second_one_on_the_same_folder_is_refused(service: Running) -> None:
