@@ -103,7 +103,8 @@ function Snooze({ until, busy, snooze }) {
   const [chosen, setChosen] = useState("");
   const id = useId();
   const place = useRef(null);
-  const snoozed = until !== null && Date.parse(until) > useNow(until);
+  const now = useNow(until);
+  const snoozed = until !== null && Date.parse(until) > now;
   const before = useRef(snoozed);
   useEffect(() => {
     // The button that was pressed is gone; what can be done now takes the focus, but never from elsewhere.

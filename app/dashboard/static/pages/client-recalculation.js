@@ -79,7 +79,7 @@ export function useRecalculation(client, { refetch, loading }) {
     setSending(true);
     setError(null);
     setRun(null);
-    setBefore(client.health?.score ?? null);
+    setBefore(client.health);
     try {
       follow(await change(RECALCULATE, { clientId: client.id }));
     } catch (refusal) {
@@ -89,7 +89,7 @@ export function useRecalculation(client, { refetch, loading }) {
     }
   }
 
-  return { start, busy: sending || running, run, error, outcome: { before, after: client?.health, loading } };
+  return { start, busy: sending || running, run, error, outcome: { before, after: client?.health ?? null, loading } };
 }
 
 /** The button, and beside it in words how far the run is. */
@@ -121,11 +121,13 @@ function wordsOf({ busy, run, error, outcome, late }) {
   return outcome.loading ? "Loading the new score" : wordsOfOutcome(outcome);
 }
 
+/** Returns what became of the score, from the health before and after. */
 function wordsOfOutcome({ before, after }) {
-  if (!after || after.score === null) return "Done. There is too little evidence for a score.";
-  const score = `Done. The score is ${after.score}, ${label(after.trafficLight).toLowerCase()}`;
-  if (before === null) return `${score}.`;
-  return after.score === before ? `${score}, as before.` : `${score}, ${difference(after.score - before)}.`;
+  if (after?.calculatedAt === before?.calculatedAt) return "Done, but the new score could not be loaded yet.";
+  if (after.score === null) return "Done. There is too little evidence for a score.";
+  const words = `Done. The score is ${after.score}, ${label(after.trafficLight).toLowerCase()}`;
+  if (before === null || before.score === null) return `${words}.`;
+  return after.score === before.score ? `${words}, as before.` : `${words}, ${difference(after.score - before.score)}.`;
 }
 
 /** Returns whether `waiting` has been true for longer than one would expect. */
