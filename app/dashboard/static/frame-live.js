@@ -38,7 +38,10 @@ export default function Live() {
   const state = useConnection();
   useSubscription(ALERT_RAISED, {}, {
     next({ alertRaised: alert }) {
-      notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
+      // The list of alerts shows it by itself.
+      if (location.pathname !== "/alerts") {
+        notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
+      }
       raised(alert);
     },
     resync: () => raised(null),

@@ -81,7 +81,7 @@ export function Frame({ children }) {
           )}
         </nav>
         <div class="top-end">
-          <${WhenSignedIn} viewer=${viewer} />
+          <${WhenWanted} wanted=${viewer !== null || path === "/alerts"} />
           ${viewer && html`<${Account} viewer=${viewer} />`}
         </div>
       </div>
@@ -95,17 +95,20 @@ function OpenAlerts({ count }) {
   return html`<span class="badge">${count > 999 ? "999+" : count}<span class="hidden"> open</span></span>`;
 }
 
-/** The live connection, which is loaded and opened once the page has what it asked for. */
-function WhenSignedIn({ viewer }) {
+/**
+ * The live connection, which is loaded and opened once the page has what it asked for; before that on the page of
+ * alerts, which asks for its list when nothing that is raised afterwards can be missed.
+ */
+function WhenWanted({ wanted }) {
   const [Live, setLive] = useState(null);
   useEffect(() => {
-    if (viewer === null) return;
+    if (!wanted) return;
     import("./frame-live.js").then(
       (module) => setLive(() => module.default),
       // The page works without it; what is missing is said where it would be.
       () => setLive(() => NotLive),
     );
-  }, [viewer !== null]);
+  }, [wanted]);
   return Live && html`<${Live} />`;
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Playwright, async_playwright
+from playwright.async_api import Browser, Playwright, async_playwright, expect
 
 from app.auth.tokens import Role
 from app.database import Database
@@ -30,13 +30,16 @@ NO_BROWSER = "there is no browser: install Debian's package chromium, or run .ve
 # Enough for a full window of every client, its trend and a line of a month.
 HISTORY_DAYS = 30
 
-# Opens the dashboard at a path, as somebody of a role, with a look; yields what the person has before them.
+# Opens a window on the shared product: `await visit("/alerts", role=Role.PLATFORM_ADMIN, look=look)`.
 Open = Callable[..., Awaitable[Visit]]
+# The same on any product: `await visits(product, "/alerts")`.
+Visits = Callable[..., Awaitable[Visit]]
 
 
 @pytest.fixture(scope="package")
 async def playwright() -> AsyncIterator[Playwright]:
     """The driver of the browser."""
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as driver:
         yield driver
 
@@ -104,14 +107,14 @@ async def empty_product(
 
 
 @pytest.fixture
-async def visits(chromium: Browser) -> AsyncIterator[Callable[..., Awaitable[Visit]]]:
+async def visits(chromium: Browser) -> AsyncIterator[Visits]:
     """Opens windows on any product; at the test's end every one of them is looked through."""
     async with opened(chromium) as visit:
         yield visit
 
 
 @pytest.fixture
-def visit(visits: Callable[..., Awaitable[Visit]], product: Product) -> Open:
+def visit(visits: Visits, product: Product) -> Open:
     """Opens a window on the shared product: `await visit("/alerts", look=look)`."""
 
     async def open_page(path: str = "/", *, role: Role | None = Role.CLIENT_SUCCESS, look: Look = WIDE) -> Visit:
@@ -121,7 +124,7 @@ def visit(visits: Callable[..., Awaitable[Visit]], product: Product) -> Open:
 
 
 @asynccontextmanager
-async def opened(chromium: Browser) -> AsyncIterator[Callable[..., Awaitable[Visit]]]:
+async def opened(chromium: Browser) -> AsyncIterator[Visits]:
     """Yield what opens a window for a person, signed in unless the role is None, and check all of them at the end."""
     everybody: list[Visit] = []
 

@@ -49,7 +49,7 @@ async def test_signing_out_ends_the_session_for_good(product: Product, visit: Op
     await expect(person.page).to_have_url(f"{product.url}/sign-in")
     assert await person.page.context.cookies() == []
     # Whoever has kept the cookie has nothing: the server has forgotten it.
-    await person.page.context.add_cookies([cookie])
+    await person.page.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": product.url}])
     person.allow(REFUSED)
     await person.page.goto("/")
     await expect(person.page).to_have_url(re.compile("/sign-in$"))

@@ -18,11 +18,12 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 # What is halfway through a transition has colours that nobody chose: axe looks at the page when it has come to rest.
+# It would put style sheets that others import into the page to read them (`preload`), which the page's policy forbids.
 RUN_AXE = """
 async () => {
   const finite = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
   await Promise.allSettled(finite.map((one) => one.finished));
-  const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+  const { violations } = await window.axe.run(document, { preload: false, resultTypes: ["violations"] });
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map((node) => `${id} (${help}) at ${node.target.join(" ")}: ${node.failureSummary}`));
 }

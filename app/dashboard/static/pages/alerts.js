@@ -89,6 +89,9 @@ const ACKNOWLEDGE = gql`
 const OPEN = ["OPEN"];
 const EARLIER = ["ACKNOWLEDGED", "RESOLVED"];
 
+// How long the list waits for the live connection, in milliseconds.
+const PATIENCE_MS = 1_000;
+
 /** What was loaded beside the first answer: alerts raised since, and further pages of both lists. */
 const nothing = (owner) => ({ owner, raised: [], open: [], earlier: [] });
 
@@ -96,7 +99,8 @@ export default function AlertsPage() {
   useTitle("Alerts");
   const { search } = useLocation();
   const owner = search.get("owner") ?? "";
-  const { data, error, loading, current, refetch } = useQuery(ALERTS, { owner: owner || null });
+  const ready = useReadiness(() => again());
+  const { data, error, current, refetch } = useQuery(ready ? ALERTS : null, { owner: owner || null });
   const viewer = useFrame(data);
   const [state, setState] = useState(() => nothing(owner));
   const extraOf = (whole) => (whole.owner === owner ? whole : nothing(owner));
@@ -114,7 +118,7 @@ export default function AlertsPage() {
     if (owner !== "" && alert.client.owner !== owner) return;
     setExtra((before) => ({ ...before, raised: [alert, ...before.raised] }));
   }, again);
-  useCompleteAnswer(data !== undefined, again);
+  useFreshList(data !== undefined, again);
 
   async function loadMore(section, status) {
     const after = (extra[section].at(-1) ?? data[section]).pageInfo.endCursor;
@@ -133,23 +137,42 @@ export default function AlertsPage() {
       </header>
       ${error && html`<${Failure} title="The alerts could not be loaded" error=${error} retry=${again} />`}
       ${data && current && html`<${Lists} data=${data} extra=${extra} loadMore=${loadMore} again=${again} owner=${owner} />`}
-      ${!error && !current && loading && html`<${Skeleton} lines=${9} class="card list-skeleton" />`}
+      ${!error && !current && html`<${Skeleton} lines=${9} class="card list-skeleton" />`}
     </div>
   `;
 }
 
 /**
- * Asks again where the answer may lack alerts: one that was kept from an earlier look at this page, or one that was
- * given before the live connection stood, since what was raised between the two would be in neither.
+ * Returns whether to ask now: when the live connection stands, so that whatever is raised later comes by itself.
+ *
+ * What would be raised between an answer and the connection would be missing from both. Where the connection takes
+ * its time the page asks without it, and `again` once it stands.
  */
-function useCompleteAnswer(known, again) {
+function useReadiness(again) {
   const connection = useConnection();
-  const complete = useRef(!known && connection === "live");
+  const [ready, setReady] = useState(connection === "live");
+  const complete = useRef(ready);
   useEffect(() => {
-    if (complete.current || connection !== "live") return;
-    complete.current = true;
-    again();
+    if (ready) return undefined;
+    const timer = setTimeout(() => setReady(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [ready]);
+  useEffect(() => {
+    if (connection === null) return;
+    setReady(true);
+    if (connection === "live" && !complete.current) {
+      complete.current = true;
+      if (ready) again();
+    }
   }, [connection]);
+  return ready;
+}
+
+/** Asks again where the list was kept from an earlier look at this page, since it went on without it. */
+function useFreshList(known, again) {
+  useEffect(() => {
+    if (known) again();
+  }, []);
 }
 
 function OwnerFilter({ owners, viewer, owner }) {

@@ -45,6 +45,7 @@ export default function PortfolioPage() {
           <${Movers} title="Rose most" order="trend-desc" found=${data?.risen} search=${search} />
         </aside>
         <section class="portfolio-list" aria-label="Clients">
+          <h2 class="hidden">Clients</h2>
           <${Filters} choices=${choices} owners=${data?.owners ?? []} viewer=${viewer} />
           <${Results} list=${list} choices=${choices} />
         </section>
