@@ -11,7 +11,7 @@ from app.clients import service
 from app.clients.service import Filter
 from app.database import Database
 from app.runs import service as runs
-from app.runs.batches import Pace, Progress, Work, carry_out
+from app.runs.batches import Pace, Progress, Work, Write, carry_out
 from app.runs.models import RunKind
 from app.runs.service import Claim
 
@@ -40,22 +40,25 @@ async def switch(database: Database, run: Claim, pace: Pace, progress: Progress 
     parameters = run.parameters or {}
     wanted, enabled = filter_of(parameters["filter"]), bool(parameters["enabled"])
 
-    async def process(session: AsyncSession, batch: Sequence[int]) -> Mapping[int, str]:
-        await service.set_alerts_of(
-            session,
-            batch,
-            enabled=enabled,
-            actor=run.requested_by,
-            now=datetime.now(UTC),
-            request_id=run.request_id,
-            run_id=run.id,
-        )
-        return {}
+    async def read(session: AsyncSession, batch: Sequence[int]) -> Write:
+        async def write() -> Mapping[int, str]:
+            await service.set_alerts_of(
+                session,
+                batch,
+                enabled=enabled,
+                actor=run.requested_by,
+                now=datetime.now(UTC),
+                request_id=run.request_id,
+                run_id=run.id,
+            )
+            return {}
+
+        return write
 
     work = Work(
         count=lambda session: service.count_matching(session, wanted),
         following=lambda session, after, size: service.next_matching(session, wanted, after, size),
-        process=process,
+        read=read,
     )
     await carry_out(database, run, work, pace, progress)
 

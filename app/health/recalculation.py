@@ -1,13 +1,13 @@
 """The runs that score clients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
 from app.health import service
-from app.runs.batches import Pace, Progress, Work, carry_out
+from app.runs.batches import Pace, Progress, Work, Write, carry_out
 from app.runs.service import Claim
 
 
@@ -17,14 +17,15 @@ async def recalculate(database: Database, run: Claim, pace: Pace, progress: Prog
         raise ValueError("a recalculation needs the moment that it looks from")
     as_of, client_id = run.as_of, run.client_id
 
-    async def process(session: AsyncSession, batch: Sequence[int]) -> Mapping[int, str]:
+    async def read(session: AsyncSession, batch: Sequence[int]) -> Write:
         locked = await service.lock_clients(session, batch, as_of)
         policy = await service.current_policy(session)
-        return await service.score_clients(session, locked, as_of=as_of, calculated_at=datetime.now(UTC), policy=policy)
+        judged = await service.judge_clients(session, locked, as_of=as_of, policy=policy)
+        return lambda: service.store(session, judged, as_of=as_of, calculated_at=datetime.now(UTC), policy=policy)
 
     work = Work(
         count=lambda session: service.count_scored(session, as_of, client_id),
         following=lambda session, after, size: service.next_clients(session, after, size, as_of, client_id),
-        process=process,
+        read=read,
     )
     await carry_out(database, run, work, pace, progress)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import compress
 from operator import attrgetter
 from typing import Any
@@ -52,6 +52,10 @@ class Facts:
     weekly_login_rate: float | None
     feature_adoption: float | None
 
+
+# An enum finds its member by value ten times slower than a dictionary, which shows in a recalculation of everybody.
+LIGHTS = {light.value: light for light in TrafficLight}
+RISKS = {risk.value: risk for risk in RiskLevel}
 
 # What a counting statement found, by client: the columns behind the client's id.
 Found = Mapping[int, Sequence[Any]]
@@ -111,20 +115,22 @@ async def lock_clients(session: AsyncSession, client_ids: Sequence[int], as_of: 
     return [row.id for row in found]
 
 
-async def score_clients(
-    session: AsyncSession, client_ids: Sequence[int], *, as_of: datetime, calculated_at: datetime, policy: Policy
-) -> Mapping[int, str]:
-    """Score locked clients for the UTC day of `as_of` and replace that day's scores.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the rules say of locked clients, ready to be stored."""
 
-    Facts later than `as_of` are not seen. Returns the reason for each client whose facts contradict themselves; its
-    earlier scores stay as they are.
-    """
-    if not client_ids:
-        return {}
-    day = as_of.date()
+    scored: Sequence[tuple[int, Facts, Health]]
+    # How the clients stood on the previous scoring day, as far as they had a score.
+    previous: Mapping[int, Standing]
+    # The reason for each client whose facts contradict themselves.
+    failures: Mapping[int, str]
+
+
+async def judge_clients(session: AsyncSession, client_ids: Sequence[int], *, as_of: datetime, policy: Policy) -> Judged:
+    """Count the facts of locked clients and judge them for the UTC day of `as_of`; later facts are not seen."""
     counted = await _count(session, client_ids, as_of)
-    found = await fetch(session, queries.PREVIOUS_SCORES, ids=list(client_ids), day=day)
-    previous = {row.id: Standing(row.score, TrafficLight(row.light), RiskLevel(row.risk)) for row in found}
+    found = await fetch(session, queries.PREVIOUS_SCORES, ids=list(client_ids), day=as_of.date())
+    previous = {row.id: Standing(row.score, LIGHTS[row.light], RISKS[row.risk]) for row in found}
     scored: list[tuple[int, Facts, Health]] = []
     failures: dict[int, str] = {}
     for client_id in client_ids:
@@ -134,9 +140,29 @@ async def score_clients(
             scored.append((client_id, facts, assess(facts.counts, before.score if before else None, policy)))
         except ValueError as error:
             failures[client_id] = f"The facts contradict themselves: {error}."
-    await _store(session, scored, previous, day=day, as_of=as_of, calculated_at=calculated_at, policy=policy)
-    await _alert(session, scored, previous, policy, as_of=as_of, calculated_at=calculated_at)
-    return failures
+    return Judged(scored, previous, failures)
+
+
+async def store(
+    session: AsyncSession, judged: Judged, *, as_of: datetime, calculated_at: datetime, policy: Policy
+) -> Mapping[int, str]:
+    """Replace the day's scores of the clients that were judged in the same transaction, and have alerts follow.
+
+    Returns the reason for each client whose facts contradict themselves; its earlier scores stay as they are.
+    """
+    scored, previous = judged.scored, judged.previous
+    if scored:
+        await _store(session, scored, previous, as_of=as_of, calculated_at=calculated_at, policy=policy)
+        await _alert(session, scored, previous, policy, as_of=as_of, calculated_at=calculated_at)
+    return judged.failures
+
+
+async def score_clients(
+    session: AsyncSession, client_ids: Sequence[int], *, as_of: datetime, calculated_at: datetime, policy: Policy
+) -> Mapping[int, str]:
+    """Judge locked clients and store their scores; see `judge_clients` and `store`."""
+    judged = await judge_clients(session, client_ids, as_of=as_of, policy=policy)
+    return await store(session, judged, as_of=as_of, calculated_at=calculated_at, policy=policy)
 
 
 async def _alert(
@@ -241,12 +267,12 @@ async def _store(
     scored: Sequence[tuple[int, Facts, Health]],
     previous: Mapping[int, Standing],
     *,
-    day: date,
     as_of: datetime,
     calculated_at: datetime,
     policy: Policy,
 ) -> None:
     """Replace the day's score rows, and bring the current rows up to date unless they are of a later day."""
+    day = as_of.date()
     ids = [client_id for client_id, _, _ in scored]
     await session.execute(queries.DELETE_SCORES, {"ids": ids, "day": day})
     version = policy.version

@@ -9,7 +9,7 @@ from app.database import Database
 from app.errors import InvalidInput
 from app.health.rules import EARLIEST_DAY
 from app.runs import service as runs
-from app.runs.batches import Pace, Progress, Work, carry_out
+from app.runs.batches import Pace, Progress, Work, Write, carry_out
 from app.runs.models import RunKind
 from app.runs.service import Claim
 from app.usage import service
@@ -41,13 +41,16 @@ async def record(database: Database, run: Claim, pace: Pace, progress: Progress 
         raise ValueError("recording metrics needs the day that they are of")
     day = run.day
 
-    async def process(session: AsyncSession, batch: Sequence[int]) -> Mapping[int, str]:
-        await service.record_clients(session, batch, day)
-        return {}
+    async def read(session: AsyncSession, batch: Sequence[int]) -> Write:
+        async def write() -> Mapping[int, str]:
+            await service.record_clients(session, batch, day)
+            return {}
+
+        return write
 
     work = Work(
         count=lambda session: service.count_clients(session, day),
         following=lambda session, after, size: service.next_clients(session, after, size, day),
-        process=process,
+        read=read,
     )
     await carry_out(database, run, work, pace, progress)
