@@ -1,6 +1,5 @@
 """The web application: its routes, its middleware, and the resources that live as long as it does."""
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from app.graphql.websocket import WebSocketEndpoint
 from app.health.rules import Policy
 from app.health.service import load_policies
 from app.jobs import JobQueue
+from app.processes import spare_collector
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -114,10 +114,7 @@ def create_app(settings: Settings) -> Starlette:
         except (SQLAlchemyError, OSError) as error:
             # The first request that needs them reads them; /readyz tells what is wrong until then.
             log.warning("started_without_database", error=repr(error))
-        # What exists now stays: the collector need not look at it again, which more than halves the slowest requests.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 50)
+        spare_collector()
         yield {}
         await live.close()
         await jobs.close()

@@ -7,7 +7,7 @@ import dramatiq
 from app import jobs
 from app.database import Database
 from app.logs import configure_logging
-from app.processes import exit_with_parent
+from app.processes import exit_with_parent, spare_collector
 from app.runs.execution import execute
 from app.settings import get_settings
 from workers.broker import make_broker
@@ -33,3 +33,6 @@ database = Database(
 async def execute_run(run_id: int) -> None:
     """Carry out the run; a message for one that is finished or taken does nothing."""
     await execute(database, run_id, settings)
+
+
+spare_collector()
