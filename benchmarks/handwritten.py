@@ -25,7 +25,7 @@ from app.health.rules import LABELS, Component, Policy, contributions, light_of
 FIRST = 50
 ORDER = "score_desc"
 
-PAGE = queries.page(ORDER, [], queries.LIGHT_KEYS, after=False).text.replace(":limit", "$1")
+PAGE = queries.page(ORDER, [], after=False).text.replace(":limit", "$1").replace(":light_keys", "$2")
 SUMMARY = queries.counts([]).text
 CALCULATED_AT = queries.CALCULATED_AT.text
 COLUMNS = ("login_score", "case_score", "campaign_score", "feature_score", "ticket_score")
@@ -89,7 +89,7 @@ async def portfolio(request: Request) -> Response:
     """Return the first page of the portfolio with its summary, as GraphQL does."""
     policy = Policy()
     async with request.state.pool.acquire() as connection:
-        rows = await connection.fetch(PAGE, FIRST + 1)
+        rows = await connection.fetch(PAGE, FIRST + 1, queries.LIGHT_KEYS)
         lights = dict(await connection.fetch(SUMMARY))
         calculated_at = await connection.fetchval(CALCULATED_AT)
     edges = [_edge(row, policy) for row in rows[:FIRST]]

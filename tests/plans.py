@@ -77,4 +77,6 @@ async def plans(database: Database, query: Callable[[AsyncConnection], Awaitable
 
 def _literal(value: object) -> str:
     """Return an SQL literal that PostgreSQL reads as the type of the parameter."""
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(map(_literal, value))}]"
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"

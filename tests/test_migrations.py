@@ -20,6 +20,8 @@ from tests.machine import run_python
 
 # What the migrations wait for when another process migrates.
 MIGRATION_LOCK = 4_817_263_001
+# The indexes of which later migrations dropped some.
+REINDEXED = "i ix_clients_portfolio_"
 
 OBJECTS = """
     SELECT relkind::text || ' ' || relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -82,7 +84,8 @@ async def test_every_step_down_can_be_taken_up_again_with_rows_in_the_tables(dat
     await fetch(database_url, insert)
     for revision in ("0002", "0001"):
         await asyncio.to_thread(downgrade, database_url, revision)
-        assert await objects(database_url) < made
+        # Migration 0006 dropped indexes, which a step down brings back.
+        assert {name for name in await objects(database_url) if not name.startswith(REINDEXED)} < made
     assert [row["name"] for row in await fetch(database_url, "SELECT name FROM clients")] == ["Acme"]
     await asyncio.to_thread(upgrade, database_url)
     assert await objects(database_url) == made

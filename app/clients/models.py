@@ -46,18 +46,29 @@ class EngagementModel(StrEnum):
 
 LISTED = "status <> 'CHURNED'"
 
-# Every order of the portfolio as an ascending, never-null key: missing values come last in both directions, and
-# one row comparison (key, name_key, id) > (...) pages through it. The indexes below hold the same expressions, which
-# are spelled as PostgreSQL prints them so that a comparison of the two finds them equal.
+# What the portfolio is sorted by, as an ascending, never-null key in which missing values come last: one row comparison
+# (key, name_key, id) > (...) pages through it. The indexes below hold the same expressions, which are spelled as
+# PostgreSQL prints them so that a comparison of the two finds them equal. Each has an index in one direction, since
+# every index is written anew with every score; clients.queries walks it the other way as well.
 SORT_KEYS = {
-    "score_asc": "COALESCE(score::integer, 32767)",
     "score_desc": "COALESCE((- score)::integer, 32767)",
     "trend_asc": "COALESCE(trend_delta::integer, 32767)",
-    "trend_desc": "COALESCE((- trend_delta)::integer, 32767)",
     "activity_asc": "COALESCE(last_activity_at - to_timestamp(0::double precision), '3000000 days'::interval)",
-    "activity_desc": "COALESCE(to_timestamp(0::double precision) - last_activity_at, '3000000 days'::interval)",
     "renewal_asc": "COALESCE(renewal_date - '2000-01-01'::date, 2147483647)",
-    "renewal_desc": "COALESCE('2000-01-01'::date - renewal_date, 2147483647)",
+}
+# The key of a client without the value.
+MISSING_KEYS = {
+    "score_desc": "32767",
+    "trend_asc": "32767",
+    "activity_asc": "'3000000 days'::interval",
+    "renewal_asc": "2147483647",
+}
+# A key below every client's.
+LOWEST_KEYS = {
+    "score_desc": "-32767",
+    "trend_asc": "-32767",
+    "activity_asc": "'-3000000 days'::interval",
+    "renewal_asc": "-2147483647",
 }
 LIGHT_KEY = "COALESCE(light, ''::character varying)"
 

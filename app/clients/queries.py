@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import TextClause, text
 
-from app.clients.models import LIGHT_KEY, LISTED, SORT_KEYS
+from app.clients.models import LIGHT_KEY, LISTED, LOWEST_KEYS, MISSING_KEYS, SORT_KEYS
 
 COLUMNS = (
     "id, external_id, name, name_key, size, industry, status, engagement_model, owner, customer_since, renewal_date, "
@@ -59,31 +59,81 @@ def _where(conditions: Mapping[str, str], names: Sequence[str]) -> str:
     return "".join(f" AND {conditions[name]}" for name in names)
 
 
-def page(order: str, filters: Sequence[str], light_keys: Sequence[str], *, after: bool) -> TextClause:
-    """Return the statement for one page of the portfolio in the order `order` of ORDERS.
+# The portfolio's orders: the sort key, null for the name itself, and whether the key's index is walked backwards.
+ORDERS: dict[str, tuple[str | None, bool]] = {
+    "score_desc": ("score_desc", False),
+    "score_asc": ("score_desc", True),
+    "trend_asc": ("trend_asc", False),
+    "trend_desc": ("trend_asc", True),
+    "activity_asc": ("activity_asc", False),
+    "activity_desc": ("activity_asc", True),
+    "renewal_asc": ("renewal_asc", False),
+    "renewal_desc": ("renewal_asc", True),
+    "name_asc": (None, False),
+    "name_desc": (None, True),
+}
 
-    Each light is a branch of its own that walks one index from the cursor on, and the branches are merged, so that a
-    page costs the same wherever it lies and whichever lights are asked for.
+
+def page(order: str, filters: Sequence[str], *, after: bool) -> TextClause:
+    """Return the statement for one page of the portfolio in the order `order` of ORDERS, of the lights :light_keys.
+
+    Each light walks one index from the cursor on, and what is found is merged, so that a page costs the same wherever
+    it lies and whichever lights are asked for.
     """
-    key, descending = ORDERS[order]
-    if key is None:
-        direction, comparison = ("DESC", "<") if descending else ("ASC", ">")
-        columns, ordering = f"{COLUMNS}, NULL AS key", f"name_key {direction}, id"
-        cursor = f" AND name_key {comparison}= :name_key AND (name_key {comparison} :name_key OR id > :id)"
+    name, backwards = ORDERS[order]
+    where = f"{LIGHT_KEY} = l.light AND {LISTED}{_where(ROW_CONDITIONS, filters)}"
+    if name is None:
+        walk, ordering = _by_name(where, backwards=backwards, after=after)
+    elif backwards:
+        walk, ordering = _by_key_backwards(name, where, after=after)
     else:
-        columns, ordering = f"{COLUMNS}, {key} AS key", "key, name_key, id"
-        cursor = f" AND ({key}, name_key, id) > (:key, :name_key, :id)"
-    where = f"{LISTED}{_where(ROW_CONDITIONS, filters)}{cursor if after else ''}"
-    branches = " UNION ALL ".join(
-        f"(SELECT {columns} FROM clients WHERE {LIGHT_KEY} = '{light}' AND {where} ORDER BY {ordering} LIMIT :limit)"
-        for light in light_keys
+        walk, ordering = _by_key(SORT_KEYS[name], where, after=after)
+    return text(
+        "SELECT listed.* FROM unnest(CAST(:light_keys AS text[])) AS l(light) "
+        f"CROSS JOIN LATERAL ({walk}) AS listed ORDER BY {ordering} LIMIT :limit"
     )
-    return text(f"SELECT * FROM ({branches}) AS listed ORDER BY {ordering} LIMIT :limit")
 
 
-# The portfolio's orders: the sort key, null for the name itself, and whether it descends.
-ORDERS: dict[str, tuple[str | None, bool]] = {name: (key, name.endswith("_desc")) for name, key in SORT_KEYS.items()}
-ORDERS |= {"name_asc": (None, False), "name_desc": (None, True)}
+def _by_name(where: str, *, backwards: bool, after: bool) -> tuple[str, str]:
+    direction, comparison = ("DESC", "<") if backwards else ("ASC", ">")
+    ordering = f"name_key {direction}, id"
+    if after:
+        where += f" AND name_key {comparison}= :name_key AND (name_key {comparison} :name_key OR id > :id)"
+    return f"SELECT {COLUMNS}, NULL AS key FROM clients WHERE {where} ORDER BY {ordering} LIMIT :limit", ordering
+
+
+def _by_key(key: str, where: str, *, after: bool) -> tuple[str, str]:
+    if after:
+        where += f" AND ({key}, name_key, id) > (:key, :name_key, :id)"
+    ordering = "key, name_key, id"
+    return f"SELECT {COLUMNS}, {key} AS key FROM clients WHERE {where} ORDER BY {ordering} LIMIT :limit", ordering
+
+
+def _by_key_backwards(name: str, where: str, *, after: bool) -> tuple[str, str]:
+    """Walk the keys downwards, but the names and ids of equal keys upwards, and the clients without the value last.
+
+    The edge is the key at which the page ends. Fewer clients than a page has lie above it; of those on it, as of those
+    that share the cursor's key, the first by name are taken.
+    """
+    key, missing = SORT_KEYS[name], MISSING_KEYS[name]
+    below = f"{key} < :key AND :key < {missing}" if after else f"{key} < {missing}"
+    columns = f"SELECT {COLUMNS}, {key} AS key FROM clients WHERE {where}"
+    by_name = "ORDER BY name_key, id LIMIT :limit"
+    parts = [
+        f"({columns} AND {below} AND {key} > edge ORDER BY {key} DESC LIMIT :limit)",
+        f"({columns} AND {below} AND {key} = edge {by_name})",
+    ]
+    if after:
+        parts.append(f"({columns} AND {key} = :key AND (name_key, id) > (:name_key, :id) {by_name})")
+        parts.append(f"({columns} AND {key} = {missing} AND :key < {missing} {by_name})")
+    else:
+        parts.append(f"({columns} AND {key} = {missing} {by_name})")
+    edge = (
+        f"SELECT coalesce((SELECT {key} FROM clients WHERE {where} AND {below} ORDER BY {key} DESC "
+        f"OFFSET :limit - 1 LIMIT 1), {LOWEST_KEYS[name]}) AS edge"
+    )
+    walk = f"SELECT found.* FROM ({edge}) AS e CROSS JOIN LATERAL ({' UNION ALL '.join(parts)}) AS found"
+    return walk, f"key = {missing}, key DESC, name_key, id"
 
 
 def counts(filters: Sequence[str]) -> TextClause:

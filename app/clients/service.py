@@ -133,11 +133,11 @@ async def page(
     """Return up to `first` + 1 clients behind `after`; the one too many says that there are more."""
     conditions = wanted.conditions()
     lights = conditions.pop("lights", None)
-    light_keys = queries.LIGHT_KEYS if lights is None else [key for key in queries.LIGHT_KEYS if key in lights]
+    light_keys = [key for key in queries.LIGHT_KEYS if lights is None or key in lights]
     if not light_keys:
         return []
-    statement = queries.page(order.name, list(conditions), light_keys, after=after is not None)
-    values = conditions | {"limit": first + 1}
+    statement = queries.page(order.name, list(conditions), after=after is not None)
+    values = conditions | {"light_keys": light_keys, "limit": first + 1}
     if after is not None:
         values |= {"name_key": after.name_key, "id": after.id}
         if order.field is SortField.LAST_ACTIVITY:

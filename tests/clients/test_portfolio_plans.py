@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.clients.models import LIGHT_KEY, LISTED
+from app.clients.models import LIGHT_KEY, LISTED, MISSING_KEYS, SORT_KEYS
 from app.clients.queries import LIGHT_KEYS, ORDERS
 from app.clients.service import MAX_OWNERS, Filter, Order, Position, SortField, owners, page, position_of
 from app.database import Database, fetch
@@ -18,6 +18,9 @@ from tests.plans import plans
 
 CLIENTS = 100_000
 FIRST = 50
+# Walks of a page's length that a page against its index takes at most: for the edge, above it, on it, for the clients
+# that share the cursor's key, and for those without the value.
+WALKS = 5
 # An incremental sort takes so many rows more than it needs: those of the groups that it begins.
 SLACK = 64
 LIGHTS = (None, [TrafficLight.AMBER], [TrafficLight.GREEN, TrafficLight.RED])
@@ -53,11 +56,13 @@ async def large(servers: Servers, admin: asyncpg.Connection, template: str) -> A
 
 async def deep_position(database: Database, order: Order, lights: Sequence[str]) -> Position:
     """Return the position in the middle of the list."""
-    key, descending = ORDERS[order.name]
-    ordering = f"{key}, name_key, id" if key else f"name_key {'DESC' if descending else 'ASC'}, id"
+    name, backwards = ORDERS[order.name]
+    key = SORT_KEYS[name] if name else "name_key"
+    ordering = f"{key} = {MISSING_KEYS[name]}, " if name and backwards else ""
+    ordering += f"{key} {'DESC' if backwards else 'ASC'}, name_key, id"
     where = f"{LISTED} AND {LIGHT_KEY} = ANY(CAST(:lights AS text[]))"
     statement = (
-        f"SELECT {key or 'NULL'} AS key, name_key, id FROM clients WHERE {where} ORDER BY {ordering} "
+        f"SELECT {key if name else 'NULL'} AS key, name_key, id FROM clients WHERE {where} ORDER BY {ordering} "
         f"OFFSET (SELECT count(*) / 2 FROM clients WHERE {where}) LIMIT 1"
     )
     async with database.read() as connection:
@@ -73,7 +78,7 @@ async def test_a_page_walks_an_index_and_stops(
     """The first page and one deep in the list cost the same: no other scan, and no sort of more than the page."""
     order, wanted = Order(field, descending), Filter(lights=lights)
     branches = len(LIGHT_KEYS if lights is None else lights)
-    index = f"ix_clients_portfolio_{'name' if field is SortField.NAME else order.name}"
+    index = f"ix_clients_portfolio_{ORDERS[order.name][0] or 'name'}"
     for after in (None, await deep_position(large, order, lights or LIGHT_KEYS)):
 
         async def read(connection: AsyncConnection, after: Position | None = after) -> None:
@@ -82,8 +87,8 @@ async def test_a_page_walks_an_index_and_stops(
         for plan in await plans(large, read):
             scans = {(node["Node Type"], node["Index Name"]) for node in plan.scans("clients")}
             assert scans == {("Index Scan", index)}
-            assert FIRST < plan.rows_read("clients") <= branches * (FIRST + 1 + SLACK)
-            assert plan.rows_sorted() <= 2 * branches * (FIRST + 1 + SLACK)
+            assert FIRST < plan.rows_read("clients") <= WALKS * branches * (FIRST + 1 + SLACK)
+            assert plan.rows_sorted() <= WALKS * branches * (FIRST + 1 + SLACK)
 
 
 async def test_the_owners_are_found_one_by_one(large: Database) -> None:
