@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -103,12 +104,15 @@ class Issuer:
 
 
 @contextmanager
-def running_issuer() -> Iterator[Issuer]:
-    """Yield an issuer that answers until the block ends."""
+def running_issuer(name: str = "127.0.0.1") -> Iterator[Issuer]:
+    """Yield an issuer that answers, by a name of this machine, until the block ends."""
     issuer = Issuer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path.startswith("/authorize?"):
+                self._ask_person()
+                return
             documents = {"/.well-known/openid-configuration": issuer.discovery(), "/keys": {"keys": [JWK]}}
             self._answer(200 if self.path in documents else 404, documents.get(self.path, {}))
 
@@ -117,9 +121,24 @@ def running_issuer() -> Iterator[Issuer]:
             form = {name: values[0] for name, values in parse_qs(body, strict_parsing=True).items()}
             self._answer(*issuer.exchange(form, self.headers.get("Authorization", "")))
 
+        def _ask_person(self) -> None:
+            """Show the page of the issuer, from which two links lead back."""
+            back = dict(parse_qsl(urlsplit(self.path).query))["redirect_uri"]
+            brought = issuer.authorize(issuer.url + self.path)
+            turned_back = {"state": brought["state"], "error": "access_denied"}
+            links = {"Continue": brought, "Turn back": turned_back}
+            anchors = [
+                f'<a href="{escape(f"{back}?{urlencode(answer)}")}">{name}</a>' for name, answer in links.items()
+            ]
+            head = "<!doctype html><title>Issuer</title><link rel=icon href=data:,>"
+            self._send(200, f"{head}{''.join(anchors)}".encode(), "text/html")
+
         def _answer(self, status: int, document: dict[str, Any]) -> None:
-            body = json.dumps(document).encode()
-            self.send_response(status if issuer.up else 500)
+            self._send(status if issuer.up else 500, json.dumps(document).encode(), "application/json")
+
+        def _send(self, status: int, body: bytes, media_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -128,7 +147,7 @@ def running_issuer() -> Iterator[Issuer]:
             """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    issuer.url = f"http://127.0.0.1:{server.server_port}"
+    issuer.url = f"http://{name}:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -146,9 +146,9 @@ class Web:
 
 
 @asynccontextmanager
-async def running_web(settings: Settings) -> AsyncIterator[Web]:
-    """Yield a web server on a free port, which has stopped when this ends."""
-    serving = server(settings, host=HOST, port=0)
+async def running_web(settings: Settings, *, port: int = 0) -> AsyncIterator[Web]:
+    """Yield a web server, on a free port unless one is given, which has stopped when this ends."""
+    serving = server(settings, host=HOST, port=port)
     task = asyncio.create_task(serving.serve())
     await until(lambda: serving.started or task.done())
     try:
