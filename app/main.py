@@ -182,5 +182,7 @@ def server(settings: Settings, *, host: str, port: int) -> Server:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=20,
+        # Longer than people think between two clicks, and than proxies keep a connection that nobody uses.
+        timeout_keep_alive=75,
     )
     return Server(config, app.state.live)
