@@ -56,7 +56,7 @@ function Ways() {
 }
 
 function reasonOf(word) {
-  return word === null ? null : new Error(REASONS[word] ?? REASONS.refused);
+  return word === null ? null : new Error(Object.hasOwn(REASONS, word) ? REASONS[word] : REASONS.refused);
 }
 
 /** Goes on to the page that the person wanted before signing in; a load of its own, so that nothing old remains. */
