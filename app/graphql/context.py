@@ -1,6 +1,7 @@
 """What every resolver of one request shares."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -31,6 +32,8 @@ class Context:
     known_policies: dict[int, Policy]
     # What changes meanwhile, for subscriptions.
     live: Hub
+    # Set by a subscription that from now on misses nothing of what it is about.
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     @cached_property
     def loaders(self) -> Loaders:

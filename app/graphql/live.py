@@ -53,8 +53,13 @@ class Inbox:
         self._waiting: deque[Any] = deque()
         self._filled = asyncio.Event()
         self._error: Exception | None = None
-        # Whether no look has been finished for this subscriber yet.
-        self.fresh = True
+        # Set by the first look for this subscriber, or by its failure: from then on nothing is missed.
+        self.looked = asyncio.Event()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no look has been finished for this subscriber yet."""
+        return not self.looked.is_set()
 
     def _add(self, item: object) -> None:
         self._waiting.append(item)
@@ -64,6 +69,7 @@ class Inbox:
         """End the subscription with an error; what still waits is not delivered."""
         self._error = error
         self._filled.set()
+        self.looked.set()
 
     async def _take(self) -> Any:
         while not self._waiting and self._error is None:
@@ -84,7 +90,7 @@ class RunInbox(Inbox):
 
     def tell(self, state: Row[Any] | None) -> None:
         """Say how the run stands; a state that was not taken yet is replaced."""
-        self.fresh = False
+        self.looked.set()
         if state is None:
             self.fail(NotFound("There is no run with this id."))
         elif state != self._told:
@@ -104,7 +110,7 @@ class AlertInbox(Inbox):
     def tell(self, raised: Sequence[Raised]) -> None:
         """Say what is new; the first look only finds out what is not."""
         if self.fresh:
-            self.fresh = False
+            self.looked.set()
             return
         if len(self._waiting) + len(raised) > MAX_WAITING:
             self.fail(Interrupted("More alerts were raised than you have taken; subscribe again and read the list."))

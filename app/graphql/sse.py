@@ -25,6 +25,8 @@ from app.graphql.streaming import Answer, answers
 # Seconds of silence after which a comment is sent, before a proxy takes the connection for a dead one; as often it is
 # found out whether the caller may still listen.
 HEARTBEAT_SECONDS = 15.0
+# Seconds after which a stream begins although its caller is not heard yet: a server that stops must not wait for it.
+HEARD_SECONDS = 2.0
 # Seconds that a stream may take for its last words when the server stops.
 LAST_WORDS_SECONDS = 3.0
 
@@ -58,14 +60,17 @@ class StreamEndpoint(GraphQLEndpoint):
             again = await self.caller(request)
             return again if isinstance(again, Unauthenticated) else None
 
-        return EventStream(answers(self, request, viewer, operation), viewer, refusal, self.closing)
+        heard = asyncio.Event()
+        coming = answers(self, request, viewer, operation, heard)
+        return EventStream(coming, viewer, refusal, heard, self.closing)
 
 
 class EventStream(Response):
     """A response that sends answers as they come, until they end or the caller goes away.
 
-    It ends as well when the token expires, and soon after the session has ended: `refusal`, which is asked now and
-    then, says why the caller may not listen any longer, or None.
+    It begins when the caller is `heard`, so that whoever asks for the present state afterwards misses nothing. It ends
+    as well when the token expires, and soon after the session has ended: `refusal`, which is asked now and then, says
+    why the caller may not listen any longer, or None.
     """
 
     media_type = "text/event-stream"
@@ -75,6 +80,7 @@ class EventStream(Response):
         coming: AsyncGenerator[Answer, None],
         viewer: Viewer,
         refusal: Callable[[], Awaitable[ExpectedError | None]],
+        heard: asyncio.Event,
         closing: asyncio.Event,
     ) -> None:
         super().__init__(headers=_HEADERS)
@@ -82,11 +88,11 @@ class EventStream(Response):
         self._coming = coming
         self._expires_at = viewer.expires_at
         self._refusal = refusal
+        self._heard = heard
         self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the whole stream."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         sending = asyncio.create_task(self._send_events(send))
         leaving = asyncio.create_task(_left(receive))
         closing = asyncio.create_task(self._closing.wait())
@@ -108,12 +114,15 @@ class EventStream(Response):
         async def write(event: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": event, "more_body": more})
 
-        # The headers leave with the first byte, and the caller knows that it is heard.
-        await write(_COMMENT)
         async with aclosing(self._coming):
-            answer: asyncio.Task[Answer | None] | None = None
+            first = asyncio.create_task(anext(self._coming, None))
+            heard = asyncio.create_task(self._heard.wait())
+            answer: asyncio.Task[Answer | None] | None = first
             asked_at = monotonic()
             try:
+                await asyncio.wait({first, heard}, timeout=HEARD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await write(_COMMENT)
                 while True:
                     answer = answer or asyncio.create_task(anext(self._coming, None))
                     left = (self._expires_at - datetime.now(UTC)).total_seconds()
@@ -134,6 +143,7 @@ class EventStream(Response):
                         break
                     await write(_next(result.payload))
             finally:
+                heard.cancel()
                 if answer is not None:
                     answer.cancel()
                     await asyncio.wait({answer})

@@ -1,5 +1,6 @@
 """Executing an operation whose results come one by one, the same for server-sent events and for WebSocket."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -29,18 +30,25 @@ class Answer:
 
 
 async def answers(
-    endpoint: GraphQLEndpoint, connection: HTTPConnection, viewer: Viewer, operation: Operation
+    endpoint: GraphQLEndpoint,
+    connection: HTTPConnection,
+    viewer: Viewer,
+    operation: Operation,
+    heard: asyncio.Event | None = None,
 ) -> AsyncGenerator[Answer, None]:
     """Yield the only result of a query or a mutation, or the results of a subscription until it ends.
 
-    Errors are coded as they are over HTTP. Close the generator to end a subscription.
+    Errors are coded as they are over HTTP. Close the generator to end a subscription. `heard` is set when a
+    subscription misses nothing from then on; one whose first result comes at once need not set it.
     """
     identifier = request_id(connection)
     try:
+        context = await endpoint.make_context(connection, viewer)
+        context.heard = heard or context.heard
         results = await endpoint.schema.stream(
             operation.query,
             variable_values=operation.variables,
-            context_value=await endpoint.make_context(connection, viewer),
+            context_value=context,
             operation_name=operation.name,
         )
         async with aclosing(results):

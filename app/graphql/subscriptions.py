@@ -53,6 +53,8 @@ class Subscription:
         with located(info):
             require(info)
             with info.context.live.alerts() as inbox:
+                await inbox.looked.wait()
+                info.context.heard.set()
                 while True:
                     raised = await inbox.take()
                     info.context.renew(datetime.now(UTC))

@@ -16,12 +16,14 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from sqlalchemy import insert, text
 
 from app.auth.tokens import Role
 from app.database import Database
 from app.graphql import sse
 from app.graphql.pagination import global_id
 from app.settings import Settings
+from app.tables import metadata
 from tests.factories import add_client
 from tests.graphql.live import (
     ALERT_RAISED,
@@ -30,6 +32,7 @@ from tests.graphql.live import (
     RUN_PROGRESS,
     Web,
     advance,
+    alert_row,
     claimed,
     events,
     finish,
@@ -162,6 +165,32 @@ async def test_the_stream_ends_with_its_token(web: Web) -> None:
         assert await codes(stream) == ["UNAUTHENTICATED"]
         assert await following(stream) == COMPLETE
     await until(lambda: web.live.idle)
+
+
+async def test_a_stream_begins_when_nothing_can_be_missed_any_more(web: Web, database: Database) -> None:
+    client = await add_client(database, "Acme")
+    begun = asyncio.Event()
+
+    async def all_heard() -> list[str]:
+        async with web.stream(ALERT_RAISED) as response:
+            begun.set()
+            async with database.read() as connection:
+                known = (await connection.execute(text("SELECT message FROM alerts"))).scalars().all()
+            await raise_alerts(database, client, 2)
+            _, data = await following(events(response))
+            return [*known, data["data"]["alertRaised"]["message"]]
+
+    # The first look has to wait, so that this one is written after the request and before the look.
+    async with database.begin() as session:
+        await session.execute(text("LOCK TABLE alerts IN ACCESS EXCLUSIVE MODE"))
+        heard = asyncio.create_task(all_heard())
+        await until(lambda: not web.live.idle)
+        await asyncio.wait({heard}, timeout=0.2)
+        assert not begun.is_set()
+        await session.execute(insert(metadata.tables["alerts"]), [alert_row(client, 1)])
+    # Whoever asks once the stream has begun finds it, and hears of what comes later.
+    async with asyncio.timeout(PATIENCE):
+        assert await heard == ["alert 1", "alert 2"]
 
 
 async def test_a_silent_stream_shows_that_it_lives(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
