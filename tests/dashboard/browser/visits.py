@@ -1,5 +1,6 @@
 """Somebody who sits before the dashboard in a real browser, and what the browser complains about meanwhile."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from importlib.resources import files
@@ -62,6 +63,7 @@ class Visit:
         # Every subscription that the page opened.
         self.subscribed: list[dict[str, Any]] = []
         self.faults: list[str] = []
+        self._live = asyncio.Event()
         self._allowed: list[re.Pattern[str]] = []
         context.on("console", self._on_console)
         context.on("weberror", self._on_error)
@@ -72,6 +74,11 @@ class Visit:
     def allow(self, pattern: str) -> None:
         """Let faults pass that the test brings about on purpose, as those of a server that it stops."""
         self._allowed.append(re.compile(pattern))
+
+    async def live(self) -> None:
+        """Wait until the server listens for what this page is to be told: then it answers its subscription."""
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            await self._live.wait()
 
     async def violations(self) -> Sequence[str]:
         """Return what axe finds in the page as it stands now."""
@@ -111,5 +118,7 @@ class Visit:
             self.faults.append(f"failed: {request.method} {request.url} {request.failure}")
 
     def _on_response(self, response: Response) -> None:
+        if response.ok and response.url.endswith("/graphql/stream"):
+            self._live.set()
         if response.status >= 400:
             self.faults.append(f"status {response.status}: {response.request.method} {response.url}")

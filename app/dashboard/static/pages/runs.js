@@ -96,6 +96,9 @@ const RUN_PROGRESS = gql`
 
 const runsOf = (data) => data.runs;
 
+// Each takes one of the six connections that a browser has; the others are watched when these have ended.
+const WATCHED = 3;
+
 export default function RunsPage() {
   useTitle("Runs");
   const { first, items, hasMore, loadMore, loadingMore, error, moreError, loading, refetch } = usePages(
@@ -111,15 +114,7 @@ export default function RunsPage() {
   useFreshList(first !== undefined, refetch);
 
   const runs = newestFirst(items, heard);
-  // One connection at a time: the run that was accepted first is carried out first, and then the next one is watched.
-  const watched = runs.findLast(isUnfinished);
   const hear = (run) => setHeard((before) => new Map(before).set(run.id, run));
-  useSubscription(watched === undefined ? null : RUN_PROGRESS, { id: watched?.id }, {
-    next: ({ runProgress }) => {
-      hear(runProgress);
-      if (!isUnfinished(runProgress)) tellEnd(runProgress);
-    },
-  });
 
   if (viewer !== null && viewer.role !== "PLATFORM_ADMIN") return html`<${ForAdministrators} />`;
   return html`
@@ -134,6 +129,7 @@ export default function RunsPage() {
       ${error && html`<${Failure} title="The runs could not be loaded" error=${error} retry=${refetch} />`}
       ${first === undefined && loading && html`<${Skeleton} lines=${9} class="card list-skeleton" />`}
       ${first && runs.length === 0 && html`<div class="card"><${Empty} title="Nothing has run yet." /></div>`}
+      ${runs.filter(isUnfinished).slice(0, WATCHED).map(({ id }) => html`<${Watch} key=${id} id=${id} hear=${hear} />`)}
       ${runs.length > 0 && html`<ul class="card rows">${runs.map((run) => html`<${RunRow} key=${run.id} run=${run} />`)}</ul>`}
       ${moreError && html`<${Failure} title="More runs could not be loaded" error=${moreError} retry=${loadMore} />`}
       ${hasMore &&
@@ -141,6 +137,17 @@ export default function RunsPage() {
       html`<p class="list-more"><${Button} busy=${loadingMore} onClick=${loadMore}>Show more runs<//></p>`}
     </div>
   `;
+}
+
+/** Hears of one run until it ends, and tells how that was. */
+function Watch({ id, hear }) {
+  useSubscription(RUN_PROGRESS, { id }, {
+    next: ({ runProgress }) => {
+      hear(runProgress);
+      if (!isUnfinished(runProgress)) tellEnd(runProgress);
+    },
+  });
+  return null;
 }
 
 /** Asks again where the list was kept from an earlier look at this page: others may have started runs since. */
