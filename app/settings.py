@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     auth_audience: str = "client-health"
     # The claim that holds the role.
     auth_role_claim: str = "role"
+    # The claim that names a person in the audit trail, `email` for example; `sub` where a token has no such claim.
+    auth_subject_claim: str = "sub"
 
     # This service's client id at that issuer, with which people sign in to the dashboard; it needs PUBLIC_URL.
     oidc_client_id: str | None = None

@@ -99,6 +99,8 @@ class Verifier:
     issuer: str
     audience: str
     role_claim: str
+    # Whoever lacks this claim is named by `sub`, which every token has.
+    subject_claim: str = "sub"
 
     async def verify(self, token: str, *, now: datetime) -> Viewer:
         """Return who `token` speaks for.
@@ -131,7 +133,7 @@ class Verifier:
         for claim in ("nbf", "iat"):
             if claim in claims and _time_of(claims, claim) > now + LEEWAY:
                 raise Unauthenticated(f"The token is not valid yet; its {claim} claim lies in the future.")
-        return Viewer(claims["sub"], self._role_of(claims), expires_at), claims
+        return Viewer(self._subject_of(claims), self._role_of(claims), expires_at), claims
 
     def _read_header(self, token: str) -> tuple[str, str | None]:
         try:
@@ -176,9 +178,16 @@ class Verifier:
         except jwt.PyJWTError as error:
             raise Unauthenticated("The token cannot be read.") from error
 
+    def _subject_of(self, claims: dict[str, Any]) -> str:
+        name = self.subject_claim if self.subject_claim in claims else "sub"
+        subject = claims[name]
+        if not isinstance(subject, str):
+            raise Unauthenticated(f"The token's {name} claim must be text.")
+        if not subject.strip():
+            raise Unauthenticated(f"The token's {name} claim is empty.")
+        return subject
+
     def _role_of(self, claims: dict[str, Any]) -> Role:
-        if not claims["sub"].strip():
-            raise Unauthenticated("The token's sub claim is empty.")
         value = claims.get(self.role_claim)
         if value is None:
             raise Unauthenticated(f"The token has no {self.role_claim} claim.")
@@ -208,6 +217,7 @@ def verifier_from(settings: Settings) -> Verifier:
             issuer=settings.oidc_issuer,
             audience=settings.auth_audience,
             role_claim=settings.auth_role_claim,
+            subject_claim=settings.auth_subject_claim,
         )
     if settings.auth_secret is None:
         raise ValueError("set AUTH_SECRET or OIDC_ISSUER: without one of them no token can be checked")
@@ -222,4 +232,5 @@ def verifier_from(settings: Settings) -> Verifier:
         issuer=settings.auth_issuer,
         audience=settings.auth_audience,
         role_claim=settings.auth_role_claim,
+        subject_claim=settings.auth_subject_claim,
     )

@@ -222,6 +222,15 @@ def test_without_secret_and_issuer_there_is_no_verifier() -> None:
         verifier_from(Settings())
 
 
+async def test_another_claim_can_name_the_caller() -> None:
+    by_mail = verifier_from(Settings(auth_secret=SECRET, auth_subject_claim="email"))
+    assert (await by_mail.verify(signed(email="ann@work.example"), now=NOW)).subject == "ann@work.example"
+    assert (await by_mail.verify(signed(), now=NOW)).subject == "ann@example.com"
+    for value, problem in ((" ", "is empty"), (7, "must be text"), (None, "must be text")):
+        with pytest.raises(Unauthenticated, match=f"^The token's email claim {problem}"):
+            await by_mail.verify(signed(email=value), now=NOW)
+
+
 async def test_issuer_audience_and_role_claim_are_those_of_the_settings() -> None:
     settings = Settings(auth_secret=SECRET, auth_issuer="us", auth_audience="them", auth_role_claim="groups")
     token = signed(iss="us", aud="them", role=..., groups="PLATFORM_ADMIN")

@@ -101,6 +101,13 @@ async def test_whoever_the_issuer_knows_is_signed_in(
         assert "errors" in (await ask(api, VIEWER)).json()
 
 
+async def test_people_can_be_named_by_their_address(settings: Settings, issuer: fake.Issuer) -> None:
+    issuer.claims = {"email": "ann@work.example", "email_verified": True}
+    async with running(settings, issuer, auth_subject_claim="email") as api:
+        assert (await come_back(api, issuer.authorize(await leave(api)))).headers["location"] == "/"
+        assert (await ask(api, VIEWER)).json()["data"]["viewer"]["subject"] == "ann@work.example"
+
+
 async def test_the_attempt_waits_in_a_cookie_that_survives_the_way_back(api: Api) -> None:
     answer = await api.http.get("/sign-in/oidc")
     (cookie,) = SimpleCookie(answer.headers["set-cookie"]).values()
