@@ -91,6 +91,8 @@ async def answer(api: Api, query: str) -> Body:
     return body
 
 
+# The thread that sends what mutations accepted draws from the generator that Hypothesis watches while it draws.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @fuzz
 @given(query=documents(Mode.POSITIVE))
 async def test_every_valid_document_is_answered(api: Api, query: str) -> None:
