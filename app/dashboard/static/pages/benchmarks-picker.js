@@ -50,7 +50,9 @@ export function ClientPicker({ chosen, onChoose }) {
   }
 
   function choose(client) {
-    close();
+    setOpen(false);
+    // Its name stands there until the page knows the client as the chosen one.
+    setText(client.name);
     if (client.id !== chosen?.id) onChoose(client.id);
   }
 
@@ -102,7 +104,7 @@ export function ClientPicker({ chosen, onChoose }) {
           }}
           onClick=${() => setOpen(true)}
           onFocus=${(event) => event.currentTarget.select()}
-          onBlur=${close}
+          onBlur=${() => open && close()}
           onKeyDown=${onKeyDown}
         />
         ${chosen !== null &&

@@ -69,8 +69,8 @@ const UNKNOWN = new Set(["NOT_FOUND", "INVALID_INPUT"]);
 /** The page, whose choices are all in the address. */
 export default function BenchmarksPage() {
   const { search } = useLocation();
-  const size = oneOf(SIZES, search.get("size"));
-  const industry = oneOf(INDUSTRIES, search.get("industry"));
+  const size = chosen(SIZES, search.get("size"));
+  const industry = chosen(INDUSTRIES, search.get("industry"));
   const client = search.get("client") || null;
   const variables = client === null ? { size, industry } : { size, industry, client };
   const { data, error, current, refetch } = useQuery(client === null ? PEERS : PEERS_OF_CLIENT, variables);
@@ -93,13 +93,13 @@ export default function BenchmarksPage() {
           name="Size of peers"
           value=${size ?? ""}
           options=${[["", "Any size"], ...SIZES.map((one) => [one, label(one)])]}
-          onChange=${(value) => navigateWith({ size: value })}
+          onChange=${(value) => navigateWith({ size: small(value) })}
         />
         <${Select}
           name="Industry of peers"
           value=${industry ?? ""}
           options=${[["", "Any industry"], ...INDUSTRIES.map((one) => [one, label(one)])]}
-          onChange=${(value) => navigateWith({ industry: value })}
+          onChange=${(value) => navigateWith({ industry: small(value) })}
         />
       </div>
       ${unknown && html`<${UnknownClient} />`}
@@ -128,7 +128,7 @@ function Group({ group, client }) {
         html`<br /><span class="quiet"><${Link} href=${`/clients/${client.id}`}>${client.name}<//> itself is not counted.</span>`}
       </p>
       ${!similar &&
-      html`<${Button} onClick=${() => navigateWith({ size: client.size, industry: client.industry })}>
+      html`<${Button} onClick=${() => navigateWith({ size: small(client.size), industry: small(client.industry) })}>
         Compare with ${own.map(label).join(", ")} only
       <//>`}
     </div>
@@ -220,4 +220,10 @@ function Placeholder() {
   </div>`;
 }
 
-const oneOf = (known, value) => (known.includes(value) ? value : null);
+/** Returns a constant of the API as it stands in the address. */
+const small = (constant) => constant?.toLowerCase() ?? null;
+
+function chosen(known, value) {
+  const constant = (value ?? "").toUpperCase();
+  return known.includes(constant) ? constant : null;
+}

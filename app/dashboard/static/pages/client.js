@@ -155,7 +155,9 @@ export default function ClientPage({ id }) {
 }
 
 function Heading({ client, recalculation }) {
-  const peers = new URLSearchParams({ client: client.id, ...(client.size && { size: client.size }), industry: client.industry });
+  const peers = new URLSearchParams({ client: client.id });
+  if (client.size) peers.set("size", client.size.toLowerCase());
+  peers.set("industry", client.industry.toLowerCase());
   return html`
     <div class="client-heading">
       <div>
