@@ -55,28 +55,34 @@ export function label(constant) {
   return words;
 }
 
-const integer = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
-const decimal = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const signed = new Intl.NumberFormat(undefined, { signDisplay: "exceptZero", maximumFractionDigits: 1 });
+/** Returns a function that makes something at its first call: a formatter takes milliseconds, and few pages need all. */
+function lazy(make) {
+  let made;
+  return () => (made ??= make());
+}
+
+const integer = lazy(() => new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 }));
+const decimal = lazy(() => new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 }));
+const signed = lazy(() => new Intl.NumberFormat(undefined, { signDisplay: "exceptZero", maximumFractionDigits: 1 }));
 
 /** Returns a count with its thousands grouped. */
 export function count(value) {
-  return integer.format(value);
+  return integer().format(value);
 }
 
 /** Returns a number with at most one decimal. */
 export function number(value) {
-  return decimal.format(value);
+  return decimal().format(value);
 }
 
 /** Returns a difference with its sign, a true minus included: "+7", "−12", "0". */
 export function difference(value) {
-  return signed.format(value).replace("-", "−");
+  return signed().format(value).replace("-", "−");
 }
 
 /** Returns a percentage with at most one decimal: "63 %". */
 export function percent(value) {
-  return `${decimal.format(value)} %`;
+  return `${decimal().format(value)} %`;
 }
 
 /** Returns a count with its noun: "1 client", "144 clients". */
@@ -84,24 +90,24 @@ export function counted(value, one, many = `${one}s`) {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const day = lazy(() => new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }));
+const shortDay = lazy(() => new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" }));
+const moment = lazy(() => new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }));
+const relative = lazy(() => new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }));
 
 /** Returns a day such as "2026-11-20" in the reader's way. The days of the scores are UTC days. */
 export function date(value) {
-  return day.format(new Date(`${value.slice(0, 10)}T00:00:00Z`));
+  return day().format(new Date(`${value.slice(0, 10)}T00:00:00Z`));
 }
 
 /** Returns a day without its year, for axes and tight places. */
 export function shortDate(value) {
-  return shortDay.format(new Date(`${value.slice(0, 10)}T00:00:00Z`));
+  return shortDay().format(new Date(`${value.slice(0, 10)}T00:00:00Z`));
 }
 
 /** Returns a moment in the reader's way and time zone. */
 export function dateTime(value) {
-  return moment.format(new Date(value));
+  return moment().format(new Date(value));
 }
 
 const UNITS = [
@@ -119,7 +125,7 @@ export function fromNow(value, now = Date.now()) {
   for (const [unit, length] of UNITS) {
     // Two weeks are a length that people say in days.
     if (Math.abs(seconds) >= length && !(unit === "week" && Math.abs(seconds) < 2 * length)) {
-      return relative.format(Math.trunc(seconds / length), unit);
+      return relative().format(Math.trunc(seconds / length), unit);
     }
   }
   return seconds > 30 ? "in a moment" : "just now";
@@ -129,9 +135,9 @@ export function fromNow(value, now = Date.now()) {
 export function daysFromNow(value, now = Date.now()) {
   const today = Math.floor(now / 86_400_000);
   const days = Math.round(Date.parse(`${value}T00:00:00Z`) / 86_400_000) - today;
-  if (Math.abs(days) < 60) return relative.format(days, "day");
-  if (Math.abs(days) < 700) return relative.format(Math.round(days / 30.4), "month");
-  return relative.format(Math.round(days / 365), "year");
+  if (Math.abs(days) < 60) return relative().format(days, "day");
+  if (Math.abs(days) < 700) return relative().format(Math.round(days / 30.4), "month");
+  return relative().format(Math.round(days / 365), "year");
 }
 
 // One clock for all moments on the page.

@@ -1,6 +1,6 @@
 /** The address as state: which page is shown, and with which choices. */
 
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 
 const listeners = new Set();
 
@@ -98,6 +98,13 @@ export function PageHeading({ children, ...rest }) {
     arriving = false;
     heading.current.focus({ preventScroll: true });
   });
+  useLayoutEffect(() => {
+    const element = heading.current;
+    // A heading that stood in for this one while the page loaded hands the focus on.
+    return () => {
+      arriving ||= document.activeElement === element;
+    };
+  }, []);
   return html`<h1 tabindex="-1" ref=${heading} ...${rest}>${children}</h1>`;
 }
 

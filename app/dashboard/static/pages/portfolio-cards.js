@@ -177,20 +177,22 @@ function Card({ client, position, total, open, onToggle }) {
           <h3 id=${`${id}-name`}><${Link} href=${`/clients/${client.id}`}>${client.name}<//></h3>
           <p class="quiet">${describe(client)}</p>
         </div>
-        <div class="client-light">
-          <${Light} light=${health?.trafficLight} />
-          ${health?.score == null
-            ? html`<span class="quiet">${coverageOf(health)}</span>`
-            : html`<${Risk} level=${health.riskLevel} />`}
+        <div class="client-facts">
+          <div class="client-light">
+            <${Light} light=${health?.trafficLight} />
+            ${health?.score == null
+              ? html`<span class="quiet">${coverageOf(health)}</span>`
+              : html`<${Risk} level=${health.riskLevel} />`}
+          </div>
+          <div class="client-trend"><${Trend} trend=${health?.trend} delta=${health?.trendDelta} /></div>
+          <p class="client-activity">
+            ${client.lastActivityAt ? html`Active <${Ago} at=${client.lastActivityAt} />` : "No activity yet"}
+          </p>
+          <p class="client-renewal">
+            ${client.renewalDate &&
+            html`<span title=${date(client.renewalDate)}>${renewal(client.renewalDate)}</span>`}
+          </p>
         </div>
-        <div class="client-trend"><${Trend} trend=${health?.trend} delta=${health?.trendDelta} /></div>
-        <p class="client-activity">
-          ${client.lastActivityAt ? html`Active <${Ago} at=${client.lastActivityAt} />` : "No activity yet"}
-        </p>
-        <p class="client-renewal">
-          ${client.renewalDate &&
-          html`<span title=${date(client.renewalDate)}>${renewal(client.renewalDate)}</span>`}
-        </p>
         <div class="client-actions">
           <${Bell} client=${client} />
           <button

@@ -52,6 +52,7 @@ export const PORTFOLIO = gql`
     $first: Int!
     $fallen: ClientFilter!
     $risen: ClientFilter!
+    $alerts: AlertFilter!
   ) {
     ...Frame
     owners
@@ -62,6 +63,9 @@ export const PORTFOLIO = gql`
       red
       unscored
       calculatedAt
+    }
+    scopedAlerts: alerts(filter: $alerts, first: 1) {
+      totalCount
     }
     fallen: clients(filter: $fallen, orderBy: { field: TREND, direction: ASC }, first: 4) {
       ...Mover
@@ -170,6 +174,7 @@ export function variablesOf(choices) {
     // What moved is told of everything that the person looks at, whichever lights and trends they picked out.
     fallen: { ...scope, trend: ["DECLINING"] },
     risen: { ...scope, trend: ["IMPROVING"] },
+    alerts: { status: ["OPEN"], owner: choices.owner || null },
   };
 }
 

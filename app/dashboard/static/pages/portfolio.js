@@ -37,7 +37,7 @@ export default function PortfolioPage() {
         ${data?.summary.calculatedAt &&
         html`<p class="quiet">Calculated <${Ago} at=${data.summary.calculatedAt} /></p>`}
       </div>
-      <${Morning} data=${data} search=${search} />
+      <${Morning} data=${data} choices=${choices} search=${search} />
       <${Tiles} summary=${data?.summary} light=${choices.light} />
       <div class="portfolio-body">
         <aside class="movers" aria-label="What moved">
@@ -64,10 +64,11 @@ function addressWith(search, changes) {
   return `/?${changed.toString().replaceAll("%2C", ",").replaceAll("%40", "@")}`;
 }
 
-/** The day in one sentence, each part of which leads to those clients. */
-function Morning({ data, search }) {
+/** The day in two sentences, each part of which leads to those clients. */
+function Morning({ data, choices, search }) {
   if (data === undefined) return html`<p class="morning"><span class="skeleton-line" /></p>`;
-  const { summary, fallen, risen, openAlerts } = data;
+  const { summary, fallen, risen, scopedAlerts } = data;
+  if (summary.total === 0) return html`<p class="morning">Nobody to look after here.</p>`;
   const to = (changes) => addressWith(search, { light: null, trend: null, sort: null, ...changes });
   const critical =
     summary.red === 0
@@ -81,11 +82,17 @@ function Morning({ data, search }) {
     risen.totalCount === 0
       ? "none rose"
       : html`<${Link} href=${to({ trend: "improving", sort: "trend-desc" })}>${count(risen.totalCount)} rose<//>`;
-  const alerts =
-    openAlerts.totalCount === 0
-      ? "No alert is open."
-      : html`<${Link} href="/alerts">${counted(openAlerts.totalCount, "alert is", "alerts are")} open<//>.`;
-  return html`<p class="morning">${critical}; ${fell} and ${rose} by more than 5 points. ${alerts}</p>`;
+  const open = scopedAlerts.totalCount;
+  // Alerts are known by owner only; beside other filters their number would mislead.
+  const told = !isFiltered({ ...choices, owner: "", light: [], trend: [] });
+  const alertsPage = choices.owner === "" ? "/alerts" : `/alerts?owner=${choices.owner}`;
+  return html`
+    <p class="morning">
+      ${critical}; ${fell} and ${rose} by more than 5 points.
+      ${told && open === 0 && " No alert is open."}
+      ${told && open > 0 && html`${" "}<${Link} href=${alertsPage}>${counted(open, "alert is", "alerts are")} open<//>.`}
+    </p>
+  `;
 }
 
 const TILES = [
@@ -169,14 +176,6 @@ function Filters({ choices, owners, viewer }) {
   return html`
     <div class=${classes("filters", open && "is-open")} role="search" aria-label="Clients">
       <${Search} q=${choices.q} />
-      <div class="sort">
-        <${Select}
-          name="Sort by"
-          value=${choices.sort}
-          options=${Object.entries(ORDERS).map(([value, { words }]) => [value, words])}
-          onChange=${(sort) => navigateWith({ sort: sort === DEFAULT_ORDER ? null : sort })}
-        />
-      </div>
       <${Button} class="filters-toggle" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
         ${active === 0 ? "Filters" : `Filters (${active})`}<${Icon} name="down" class=${open && "is-turned"} />
       <//>
@@ -251,6 +250,14 @@ function Results({ list, choices }) {
         ${total !== undefined && (filtered ? `${counted(total, "client")} found` : counted(total, "client"))}
       </p>
       ${filtered && html`<${Button} kind="quiet" onClick=${clearFilters}>Clear filters<//>`}
+      <div class="sort">
+        <${Select}
+          name="Sort by"
+          value=${choices.sort}
+          options=${Object.entries(ORDERS).map(([value, { words }]) => [value, words])}
+          onChange=${(sort) => navigateWith({ sort: sort === DEFAULT_ORDER ? null : sort })}
+        />
+      </div>
     </div>
     ${list.error && html`<${Failure} title="The portfolio could not be loaded" error=${list.error} retry=${list.refetch} />`}
     ${total === undefined && !list.error && html`<${CardSkeletons} />`}
