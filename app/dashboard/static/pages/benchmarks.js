@@ -35,7 +35,7 @@ const GROUP = gql`
 `;
 
 const PEERS = gql`
-  query PeersPage($size: ClientSize, $industry: Industry) {
+  query PeerGroup($size: ClientSize, $industry: Industry) {
     ...Frame
     benchmarks(size: $size, industry: $industry) {
       ...Group
@@ -46,7 +46,7 @@ const PEERS = gql`
 `;
 
 const PEERS_OF_CLIENT = gql`
-  query PeersOfClientPage($size: ClientSize, $industry: Industry, $client: ID!) {
+  query Benchmarks($size: ClientSize, $industry: Industry, $client: ID!) {
     ...Frame
     client(id: $client) {
       id
