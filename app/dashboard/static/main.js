@@ -6,19 +6,39 @@ import PortfolioPage from "./pages/portfolio.js";
 import { navigate, PageHeading, useLocation, useTitle } from "./router.js";
 import { closeMenusOutside, Empty, Failure, Skeleton } from "./ui.js";
 
+const CHARTS = ["charts/chart.js", "charts/charts.css"];
+// What a page needs beside its module, so that all of it is fetched at once instead of one import after the other.
+const CLIENT = [
+  ...CHARTS,
+  ...["charts/line.js", "charts/bars.js", "lists.css", "client.css", "pages/alerts-row.js"],
+  ...["activity", "alerts", "recalculation", "usage"].map((part) => `pages/client-${part}.js`),
+];
+const BENCHMARKS = [...CHARTS, "charts/scale.js", "benchmarks.css", "pages/benchmarks-picker.js"];
+
 const ROUTES = [
   { path: /^\/$/, component: PortfolioPage },
-  { path: /^\/clients\/(?<id>[^/]+)$/, load: () => page("client", "client.css") },
-  { path: /^\/benchmarks$/, load: () => page("benchmarks", "benchmarks.css") },
-  { path: /^\/alerts$/, load: () => page("alerts", "lists.css") },
-  { path: /^\/runs$/, load: () => page("runs", "lists.css") },
-  { path: /^\/sign-in$/, load: () => page("sign-in"), bare: true },
+  { path: /^\/clients\/(?<id>[^/]+)$/, load: () => page("client", CLIENT) },
+  { path: /^\/benchmarks$/, load: () => page("benchmarks", BENCHMARKS) },
+  { path: /^\/alerts$/, load: () => page("alerts", ["lists.css", "pages/alerts-row.js"]) },
+  { path: /^\/runs$/, load: () => page("runs", ["lists.css", "pages/runs-row.js"]) },
+  { path: /^\/sign-in$/, load: () => page("sign-in", []), bare: true },
 ];
 
-/** Returns the component of a page that is not loaded with the first one, once its style is there as well. */
-async function page(name, style) {
-  const [module] = await Promise.all([import(`./pages/${name}.js`), style && stylesheet(style)]);
+/** Returns the component of a page that is not loaded with the first one, once its styles are there as well. */
+async function page(name, needed) {
+  const styles = needed.filter((file) => file.endsWith(".css")).map(stylesheet);
+  for (const file of needed) if (file.endsWith(".js")) preload(file);
+  const [module] = await Promise.all([import(`./pages/${name}.js`), ...styles]);
   return module.default;
+}
+
+function preload(name) {
+  const { href } = new URL(name, import.meta.url);
+  if (document.querySelector(`link[href="${href}"]`) !== null) return;
+  const link = document.createElement("link");
+  link.rel = "modulepreload";
+  link.href = href;
+  document.head.append(link);
 }
 
 function stylesheet(name) {
@@ -94,4 +114,7 @@ if (wanted !== null && location.pathname !== "/sign-in") {
 }
 
 closeMenusOutside();
-render(html`<${App} />`, document.getElementById("app"));
+const root = document.getElementById("app");
+// What the template shows until now.
+root.replaceChildren();
+render(html`<${App} />`, root);
