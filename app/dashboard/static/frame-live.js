@@ -1,7 +1,7 @@
 /** The live connection of the frame: new alerts wherever the person is, and a word when the connection is lost. */
 
 import { gql } from "./api.js";
-import { raised } from "./frame.js";
+import { raised, resync } from "./frame.js";
 import { classes, html } from "./html.js";
 import { useConnection, useSubscription } from "./live.js";
 import { Icon, notify } from "./ui.js";
@@ -44,7 +44,7 @@ export default function Live() {
       }
       raised(alert);
     },
-    resync: () => raised(null),
+    resync,
   });
   // While all is well it is silent.
   return html`

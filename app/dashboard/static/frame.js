@@ -1,12 +1,19 @@
 /** What surrounds every page: the navigation, who is signed in, the state of the live connection, and new alerts. */
 
-import { FRAME } from "./api.js";
+import { ask, FRAME, gql } from "./api.js";
 import { label } from "./format.js";
 import { html, useEffect, useState } from "./html.js";
 import { Link, useLocation } from "./router.js";
 import { Icon, notify, Notices } from "./ui.js";
 
 export { FRAME };
+
+const FRAME_ALONE = gql`
+  query FrameAlone {
+    ...Frame
+  }
+  ${FRAME}
+`;
 
 const PAGES = [
   { path: "/", name: "Portfolio" },
@@ -15,6 +22,9 @@ const PAGES = [
   { path: "/runs", name: "Runs", role: "PLATFORM_ADMIN" },
 ];
 
+// How long after a failure the live connection's module is asked for again, in milliseconds.
+const RETRY_MS = 4_000;
+
 let shown = { viewer: null, openAlerts: null };
 const watchers = new Set();
 const alertListeners = new Set();
@@ -22,7 +32,7 @@ const alertListeners = new Set();
 /** Hands the frame's part of a page's data over; returns the viewer, null until it is known. */
 export function useFrame(data) {
   useEffect(() => {
-    if (data?.viewer) show({ viewer: data.viewer, openAlerts: data.openAlerts.totalCount });
+    if (data?.viewer) showFrame(data);
   }, [data?.viewer, data?.openAlerts]);
   return data?.viewer ?? shown.viewer;
 }
@@ -32,13 +42,19 @@ export function addOpenAlerts(difference) {
   if (shown.openAlerts !== null) show({ ...shown, openAlerts: Math.max(0, shown.openAlerts + difference) });
 }
 
-/** Passes on what the live connection brings: an alert, or null when some may have been missed. */
+/** Passes on an alert that the live connection brings. */
 export function raised(alert) {
-  if (alert !== null) addOpenAlerts(1);
-  for (const { next, resync } of alertListeners) {
-    if (alert === null) resync?.();
-    else next?.(alert);
+  addOpenAlerts(1);
+  for (const { next } of alertListeners) next?.(alert);
+}
+
+/** Has everything asked for again that may have changed unheard: by the page, or else what the frame shows of it. */
+export function resync() {
+  if (alertListeners.size === 0) {
+    // Should the connection be lost once more, this is done again after it.
+    ask(FRAME_ALONE).then(showFrame, (error) => console.info(error.message));
   }
+  for (const listener of alertListeners) listener.resync?.();
 }
 
 /** Calls `next(alert)` for each alert that is raised, and `resync()` when some may have been missed. */
@@ -102,12 +118,23 @@ function OpenAlerts({ count }) {
 function WhenWanted({ wanted }) {
   const [Live, setLive] = useState(null);
   useEffect(() => {
-    if (!wanted) return;
-    import("./frame-live.js").then(
-      (module) => setLive(() => module.default),
-      // The page works without it; what is missing is said where it would be.
-      () => setLive(() => NotLive),
-    );
+    if (!wanted) return undefined;
+    let timer = 0;
+    function load(late) {
+      import("./frame-live.js").then(
+        (module) => {
+          setLive(() => module.default);
+          if (late) resync();
+        },
+        // The page works without it; what is missing is said where it would be.
+        () => {
+          setLive(() => NotLive);
+          timer = setTimeout(load, RETRY_MS, true);
+        },
+      );
+    }
+    load(false);
+    return () => clearTimeout(timer);
   }, [wanted]);
   return Live && html`<${Live} />`;
 }
@@ -144,6 +171,10 @@ function Account({ viewer }) {
 
 function isCurrent(page, path) {
   return page === "/" ? path === "/" || path.startsWith("/clients/") : path.startsWith(page);
+}
+
+function showFrame({ viewer, openAlerts }) {
+  show({ viewer, openAlerts: openAlerts.totalCount });
 }
 
 function show(state) {

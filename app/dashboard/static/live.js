@@ -1,8 +1,8 @@
 /**
  * Live updates: GraphQL subscriptions as server-sent events over `fetch`, which can POST where EventSource cannot.
  *
- * A subscription reconnects by itself. What happened in between is not sent again, so after each reconnect its owner
- * is told to ask anew (`resync`). While the tab is hidden the connection is closed: a browser has six connections to a
+ * A subscription reconnects by itself. What happened in between is not sent again, so after each reconnect, and after
+ * a first connection that took more than one attempt, its owner is told to ask anew (`resync`). While the tab is hidden the connection is closed: a browser has six connections to a
  * server over all of its tabs, and streams that nobody sees would take them from pages that somebody does.
  */
 
@@ -49,9 +49,10 @@ export function subscribe(document, variables, { next, resync, complete, failed,
     try {
       await read(document, variables, controller, {
         opened() {
+          const late = everConnected || attempts > 0;
           attempts = 0;
           tell("live");
-          if (everConnected) resync?.();
+          if (late) resync?.();
           everConnected = true;
         },
         next(payload) {
@@ -95,16 +96,23 @@ export function subscribe(document, variables, { next, resync, complete, failed,
     if (!connected) connect();
   }
 
+  /** A connection may stay silent for long after the network has gone; the browser knows at once. */
+  function lost() {
+    connection?.abort();
+  }
+
   function end() {
     ended = true;
     pause();
     report(key, null);
     globalThis.document.removeEventListener("visibilitychange", seen);
     removeEventListener("online", retry);
+    removeEventListener("offline", lost);
   }
 
   globalThis.document.addEventListener("visibilitychange", seen);
   addEventListener("online", retry);
+  addEventListener("offline", lost);
   connect();
   return end;
 }

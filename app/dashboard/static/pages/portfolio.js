@@ -30,6 +30,7 @@ export default function PortfolioPage() {
   useScrollRestoration(list.current);
   useRaisedAlerts(list.refetch, list.refetch);
   if (data !== undefined && data.summary.total === 0 && !isFiltered(choices)) return html`<${NoClients} />`;
+  if (data === undefined && list.error !== null) return html`<${NotLoaded} list=${list} />`;
   return html`
     <div class="page portfolio">
       <div class="portfolio-head">
@@ -259,8 +260,8 @@ function Results({ list, choices }) {
         />
       </div>
     </div>
-    ${list.error && html`<${Failure} title="The portfolio could not be loaded" error=${list.error} retry=${list.refetch} />`}
-    ${total === undefined && !list.error && html`<${CardSkeletons} />`}
+    ${list.error && html`<${Failure} title="These clients could not be loaded" error=${list.error} retry=${list.refetch} />`}
+    ${total === undefined && html`<${CardSkeletons} />`}
     ${total === 0 &&
     html`<${Empty} title="No client matches">
       <p>Another spelling may help, or fewer filters.</p>
@@ -273,6 +274,15 @@ function Results({ list, choices }) {
 function clearFilters() {
   const sort = new URLSearchParams(location.search).get("sort");
   navigate(sort === null ? "/" : `/?sort=${sort}`);
+}
+
+function NotLoaded({ list }) {
+  return html`
+    <div class="page">
+      <${PageHeading}>Portfolio<//>
+      <${Failure} title="The portfolio could not be loaded" error=${list.error} retry=${list.refetch} />
+    </div>
+  `;
 }
 
 function NoClients() {

@@ -2,7 +2,7 @@
 
 import { change, gql } from "../api.js";
 import { count, label } from "../format.js";
-import { FRAME, useFrame } from "../frame.js";
+import { FRAME, useFrame, useRaisedAlerts } from "../frame.js";
 import { html, useEffect, useState } from "../html.js";
 import { useSubscription } from "../live.js";
 import { usePages } from "../query.js";
@@ -112,6 +112,7 @@ export default function RunsPage() {
   const [heard, setHeard] = useState(() => new Map());
   useScrollRestoration(first !== undefined);
   useFreshList(first !== undefined, refetch);
+  useRaisedAlerts(undefined, refetch);
 
   const runs = newestFirst(items, heard);
   const hear = (run) => setHeard((before) => new Map(before).set(run.id, run));

@@ -51,7 +51,7 @@ function Ways() {
   return html`
     <p>Open the address that the server prints when it starts. It works once, for ten minutes.</p>
     <p>Whoever runs the server gets a new one with:</p>
-    <pre class="command"><code>client-health sign-in --subject you@example.com --role CLIENT_SUCCESS</code></pre>
+    <pre class="command"><code>client-health sign-in --role CLIENT_SUCCESS \\${"\n"}  --subject you@example.com</code></pre>
   `;
 }
 
