@@ -2,8 +2,9 @@
  * Live updates: GraphQL subscriptions as server-sent events over `fetch`, which can POST where EventSource cannot.
  *
  * A subscription reconnects by itself. What happened in between is not sent again, so after each reconnect, and after
- * a first connection that took more than one attempt, its owner is told to ask anew (`resync`). While the tab is hidden the connection is closed: a browser has six connections to a
- * server over all of its tabs, and streams that nobody sees would take them from pages that somebody does.
+ * a first connection that took more than one attempt, its owner is told to ask anew (`resync`). While the tab is
+ * hidden the connection is closed: a browser has six connections to a server over all of its tabs, and streams that
+ * nobody sees would take them from pages that somebody does.
  */
 
 import { ApiError, errorIn, signedOutOr } from "./api.js";
