@@ -168,6 +168,11 @@ onChange((object) => {
   for (const [question, { answer, at }] of kept) kept.set(question, { answer: patched(answer, object), at });
 });
 
+/** Has every kept answer asked for anew when it is shown next, as after a calculation that may have changed any. */
+export function outdate() {
+  for (const answered of kept.values()) answered.at = 0;
+}
+
 /** Returns an answer with an object's new values wherever the object appears; the same answer if it does not. */
 export function patched(value, object) {
   if (value === null || typeof value !== "object" || object.id === undefined) return value;

@@ -177,6 +177,7 @@ async def test_a_client_is_chosen_by_typing_and_arrows(product: Product, visit: 
     active = await field.get_attribute("aria-activedescendant")
     assert active == await options.first.get_attribute("id")
     await expect(field).to_be_focused()
+    assert await person.violations() == []
     await field.press("Enter")
     chosen = data["edges"][0]["node"]
     await expect(page).to_have_url(f"{product.url}/benchmarks?client={chosen['id']}")
@@ -188,11 +189,12 @@ async def test_a_client_is_chosen_by_typing_and_arrows(product: Product, visit: 
 
 async def test_the_picker_can_be_left_and_emptied(product: Product, visit: Open) -> None:
     client = await someone(product)
-    page = (await visit(f"/benchmarks?client={client['id']}")).page
-    field = picker(page)
+    person = await visit(f"/benchmarks?client={client['id']}")
+    page, field = person.page, picker(person.page)
     await expect(field).to_have_value(client["name"])
     await field.fill("nobody is called so")
     await expect(page.get_by_text("No client's name contains “nobody is called so”.")).to_be_visible()
+    assert await person.violations() == []
     await field.press("Escape")
     await expect(field).to_have_value(client["name"])
     await expect(page.get_by_role("listbox", name="Clients")).to_have_count(0)

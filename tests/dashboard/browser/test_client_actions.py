@@ -81,6 +81,20 @@ async def test_recalculating_ends_with_the_new_score_in_place(product: Product, 
     await expect(button).to_be_focused()
 
 
+async def test_going_back_shows_the_new_score_in_the_portfolio(product: Product, visit: Open) -> None:
+    client = await about_to_change(product)
+    page = (await visit(f"/?q={client['name']}")).page
+    card = page.get_by_role("article", name=client["name"])
+    await expect(card.locator(".score")).to_contain_text(str(client["health"]["score"]))
+    await card.get_by_role("link", name=client["name"]).click()
+    await page.evaluate("window.untouched = true")
+    await page.get_by_role("button", name="Recalculate").click()
+    await expect_new_score(product, page, client)
+    await page.go_back()
+    score = (await read(product, client["id"]))["health"]["score"]
+    await expect(card.locator(".score")).to_contain_text(str(score))
+
+
 async def test_a_run_that_is_over_before_anybody_watches_ends_with_the_new_score(product: Product, visit: Open) -> None:
     client = await about_to_change(product)
     page = (await open_page(visit, client)).page

@@ -16,7 +16,9 @@ export function LineChart({ title, valueName, points, bands, height = 240 }) {
   const days = points.map((point) => dayNumber(point.date));
   const first = days[0];
   const last = days.at(-1);
-  const x = (index, plot) => (first === last ? (plot.left + plot.right) / 2 : scaleOf(first, last, plot.left, plot.right)(days[index]));
+  const xOfDay = (day, plot) =>
+    first === last ? (plot.left + plot.right) / 2 : scaleOf(first, last, plot.left, plot.right)(day);
+  const x = (index, plot) => xOfDay(days[index], plot);
 
   function draw(plot, active) {
     const y = scaleOf(0, 100, plot.bottom, plot.top);
@@ -35,13 +37,11 @@ export function LineChart({ title, valueName, points, bands, height = 240 }) {
           <text x=${plot.left - 8} y=${y(tick)} dy="0.35em" text-anchor="end">${tick}</text>
         </g>`,
       )}
-      ${first !== last &&
-      dayTicks(first, last, plot.right - plot.left).map((tick) => {
-        const at = scaleOf(first, last, plot.left, plot.right)(dayNumber(tick));
-        return html`<g key=${tick} class="axis">
-          <text x=${at} y=${plot.bottom + 18} text-anchor="middle">${shortDate(tick)}</text>
-        </g>`;
-      })}
+      ${dayTicks(first, last, plot.right - plot.left).map(
+        (tick) => html`<g key=${tick} class="axis">
+          <text x=${xOfDay(dayNumber(tick), plot)} y=${plot.bottom + 18} text-anchor="middle">${shortDate(tick)}</text>
+        </g>`,
+      )}
       ${stretches(points).map(
         (indexes) => html`<path key=${indexes[0]} class="line" d=${`M${indexes.map((index) => place(index).map(rounded).join(" ")).join("L")}`} />`,
       )}

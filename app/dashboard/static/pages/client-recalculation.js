@@ -4,6 +4,7 @@ import { change, gql } from "../api.js";
 import { difference, label } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useSubscription } from "../live.js";
+import { outdate } from "../query.js";
 import { Button } from "../ui.js";
 
 const RUN = gql`
@@ -63,6 +64,8 @@ export function useRecalculation(client, { refetch, loading }) {
 
   function follow(state) {
     setRun(state);
+    // Other pages show the score, too, and this one does when somebody comes back before the run is over.
+    outdate();
     if (isOver(state)) refetch();
   }
 
