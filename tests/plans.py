@@ -78,5 +78,5 @@ async def plans(database: Database, query: Callable[[AsyncConnection], Awaitable
 def _literal(value: object) -> str:
     """Return an SQL literal that PostgreSQL reads as the type of the parameter."""
     if isinstance(value, list):
-        return f"ARRAY[{', '.join(map(_literal, value))}]"
+        return "'{" + ",".join("NULL" if item is None else f'"{item}"' for item in value) + "}'"
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"

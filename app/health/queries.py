@@ -132,7 +132,9 @@ UPDATE_CURRENT = text(
     "CAST(:attestation_completion AS float8[]), CAST(:case_resolution_days AS float8[]), "
     "CAST(:weekly_login_rate AS float8[]), CAST(:feature_adoption AS float8[])) AS new(id, last_activity_at, "
     "attestation_completion, case_resolution_days, weekly_login_rate, feature_adoption) "
-    "JOIN health_scores AS h ON h.client_id = new.id AND h.day = :day "
+    # The rows of a day that began after the latest ANALYZE are taken for none: a join would begin with them and visit
+    # each client of the batch for each, where every client has its own row looked up by LIMIT.
+    "CROSS JOIN LATERAL (SELECT * FROM health_scores WHERE client_id = new.id AND day = :day LIMIT 1) AS h "
     # The calculation of an earlier day writes history, never the present.
     "WHERE clients.id = new.id AND (scored_day IS NULL OR scored_day <= :day)"
 )
