@@ -6,6 +6,7 @@ import app.alerts.models
 import app.audit.models
 import app.auth.models
 import app.clients.models
+import app.delivery.models
 import app.health.models
 import app.runs.models
 import app.usage.models  # noqa: F401
