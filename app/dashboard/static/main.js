@@ -10,7 +10,7 @@ const CHARTS = ["charts/chart.js", "charts/charts.css"];
 // What a page needs beside its module, so that all of it is fetched at once instead of one import after the other.
 const CLIENT = [
   ...CHARTS,
-  ...["charts/line.js", "charts/bars.js", "lists.css", "client.css", "pages/alerts-row.js"],
+  ...["charts/line.js", "charts/bars.js", "lists.css", "client.css", "client-lists.css", "pages/alerts-row.js"],
   ...["activity", "alerts", "recalculation", "usage"].map((part) => `pages/client-${part}.js`),
 ];
 const BENCHMARKS = [...CHARTS, "charts/scale.js", "benchmarks.css", "pages/benchmarks-picker.js"];

@@ -230,6 +230,7 @@ async def test_an_open_alert_is_acknowledged_with_a_note(product: Product, visit
     await item.get_by_role("button", name="Acknowledge alert").click()
     done = alerts.get_by_role("listitem").filter(has_text="They moved offices.")
     await expect(done).to_contain_text("Acknowledged by Anna")
+    await expect(done).to_be_focused()
     await expect(done.get_by_role("button")).to_have_count(0)
     await expect(links).to_contain_text(str(len(everything) - 1))
     data = await product.data(ALERTS, filter={"clientId": client["id"], "status": ["ACKNOWLEDGED"]})

@@ -3,7 +3,7 @@
 import { change, gql } from "../api.js";
 import { Ago, dateTime } from "../format.js";
 import { addOpenAlerts } from "../frame.js";
-import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
+import { html, useEffect, useId, useRef, useState } from "../html.js";
 import { Button, Icon, Switch } from "../ui.js";
 import { Done, NoteForm, whatHappened } from "./alerts-row.js";
 
@@ -79,13 +79,28 @@ export function Alerts({ client, alerts, again }) {
   const snooze = (until) => carryOut("snooze", SNOOZE, { clientId: client.id, until });
   const open = alerts.filter((alert) => alert.status === "OPEN");
   const acknowledged = alerts.filter((alert) => alert.status === "ACKNOWLEDGED");
+  // What was acknowledged just now is shown where it went.
+  const [latest, setLatest] = useState(null);
   return html`
     <section class="card client-alerts" aria-labelledby="alerts">
       <h2 id="alerts">Alerts${open.length > 0 && html` <span class="badge">${open.length} open</span>`}</h2>
-      ${open.length + acknowledged.length > 0 &&
-      html`<ul class="alert-list">
-        ${[...open, ...acknowledged].map((alert) => html`<${AlertItem} key=${alert.id} client=${client} alert=${alert} again=${again} />`)}
+      ${open.length > 0 &&
+      html`<ul class="client-alert-list">
+        ${open.map(
+          (alert) =>
+            html`<${OpenAlert} key=${alert.id} client=${client} alert=${alert} again=${again} onDone=${setLatest} />`,
+        )}
       </ul>`}
+      ${acknowledged.length > 0 &&
+      html`<details class="client-acknowledged" open=${latest !== null}>
+        <summary>${acknowledged.length} acknowledged</summary>
+        <ul class="client-alert-list">
+          ${acknowledged.map(
+            (alert) =>
+              html`<${AcknowledgedAlert} key=${alert.id} client=${client} alert=${alert} isLatest=${alert.id === latest} />`,
+          )}
+        </ul>
+      </details>`}
       <${Switch} checked=${client.alertsEnabled} busy=${pending === "switch"} onChange=${set}>${wordsOf(client)}<//>
       ${client.alertsEnabled && html`<${Snooze} until=${client.alertsSnoozedUntil} busy=${pending === "snooze"} snooze=${snooze} />`}
       ${error && html`<p class="change-error" role="alert">${error.message}</p>`}
@@ -149,29 +164,46 @@ function Snooze({ until, busy, snooze }) {
   `;
 }
 
-/** An alert of the client; as long as nobody looks after it, with a button that asks for a note and says so. */
-function AlertItem({ client, alert, again }) {
+/** An alert that nobody looks after, with a button that asks for a note and acknowledges. */
+function OpenAlert({ client, alert, again, onDone }) {
   const [writing, setWriting] = useState(false);
   const place = useRef(null);
-  const open = alert.status === "OPEN";
   async function acknowledge(_alert, note) {
     await change(ACKNOWLEDGE, { id: alert.id, note: note.trim() || null });
     addOpenAlerts(-1);
-    place.current?.focus();
+    onDone(alert.id);
   }
   function cancel() {
     setWriting(false);
     place.current.querySelector("button").focus();
   }
   return html`
-    <li class=${classes("client-alert", open && "is-open")} ref=${place} tabindex="-1">
-      <p>${whatHappened({ message: alert.message, client })}</p>
-      <p class="quiet client-alert-when"><${Ago} at=${alert.raisedAt} /></p>
-      <${Done} alert=${alert} />
-      ${open &&
-      html`<${Button} aria-expanded=${String(writing)} onClick=${() => setWriting(!writing)}>Acknowledge<//>
-        ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}`}
+    <li class="client-alert is-open" ref=${place}>
+      <${WhatHappened} client=${client} alert=${alert} />
+      <${Button} aria-expanded=${String(writing)} onClick=${() => setWriting(!writing)}>Acknowledge<//>
+      ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}
     </li>
+  `;
+}
+
+/** An alert that somebody looks after; the latest takes the focus, since the form that led to it is gone. */
+function AcknowledgedAlert({ client, alert, isLatest }) {
+  const place = useRef(null);
+  useEffect(() => {
+    if (isLatest) place.current.focus();
+  }, [isLatest]);
+  return html`
+    <li class="client-alert" ref=${place} tabindex="-1">
+      <${WhatHappened} client=${client} alert=${alert} />
+      <${Done} alert=${alert} />
+    </li>
+  `;
+}
+
+function WhatHappened({ client, alert }) {
+  return html`
+    <p>${whatHappened({ message: alert.message, client })}</p>
+    <p class="quiet client-alert-when"><${Ago} at=${alert.raisedAt} /></p>
   `;
 }
 

@@ -17,6 +17,7 @@ export function Usage({ usage: { daily, summary } }) {
     ["Average session", session === null ? null : `${number(session)} min`],
     ["Peak day", summary.peakDay && shortDate(summary.peakDay)],
   ];
+  const silent = daily.every((one) => one.logins + one.casesCreated + one.casesResolved + one.campaignResponses === 0);
   return html`
     <section class="card" aria-labelledby="usage">
       <h2 id="usage">Usage, last ${daily.length} days</h2>
@@ -28,30 +29,38 @@ export function Usage({ usage: { daily, summary } }) {
           </div>`,
         )}
       </dl>
-      <${BarChart}
-        title="Logins a day"
-        series=${[{ name: "first", label: "Logins" }]}
-        days=${days("logins")}
-        peak=${summary.peakDay}
-      />
-      <div class="usage-pair">
-        <${BarChart}
-          title="Cases a day"
-          height=${140}
-          series=${[
-            { name: "first", label: "Opened" },
-            { name: "second", label: "Closed" },
-          ]}
-          days=${days("casesCreated", "casesResolved")}
-        />
-        <${BarChart}
-          title="Campaign responses a day"
-          height=${140}
-          series=${[{ name: "first", label: "Responses" }]}
-          days=${days("campaignResponses")}
-        />
-      </div>
+      ${silent
+        ? html`<p class="quiet">Nobody logged in, opened or closed a case, or answered a campaign.</p>`
+        : html`<${Charts} days=${days} peak=${summary.peakDay} />`}
     </section>
+  `;
+}
+
+function Charts({ days, peak }) {
+  return html`
+    <${BarChart}
+      title="Logins a day"
+      series=${[{ name: "first", label: "Logins" }]}
+      days=${days("logins")}
+      peak=${peak}
+    />
+    <div class="usage-pair">
+      <${BarChart}
+        title="Cases a day"
+        height=${140}
+        series=${[
+          { name: "first", label: "Opened" },
+          { name: "second", label: "Closed" },
+        ]}
+        days=${days("casesCreated", "casesResolved")}
+      />
+      <${BarChart}
+        title="Campaign responses a day"
+        height=${140}
+        series=${[{ name: "first", label: "Responses" }]}
+        days=${days("campaignResponses")}
+      />
+    </div>
   `;
 }
 

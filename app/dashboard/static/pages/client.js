@@ -304,14 +304,21 @@ function Account({ client }) {
   `;
 }
 
+/** What the frame shows, which the answer to an unknown id did not bring along. */
+const FRAME_ALONE = gql`
+  query FrameAlone {
+    ...Frame
+  }
+  ${FRAME}
+`;
+
 function NotFound() {
+  useFrame(useQuery(FRAME_ALONE).data);
   return html`
-    <div class="page">
+    <div class="page client-page">
       <${PageHeading}>There is no such client<//>
-      <${Empty} title="The address may be mistyped, or come from another installation.">
-        <p>Search for the client by its name in the portfolio.</p>
-        <${Link} class="button" href="/">Go to the portfolio<//>
-      <//>
+      <p>The address may be mistyped, or come from another installation. Search for the client by its name instead.</p>
+      <p><${Link} class="button" href="/">Go to the portfolio<//></p>
     </div>
   `;
 }
