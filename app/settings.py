@@ -69,6 +69,15 @@ class Settings(BaseSettings):
     # The time zone of both, by its name in the IANA database, Europe/Berlin for example.
     schedule_time_zone: ZoneInfo = ZoneInfo("UTC")
 
+    # Points that a score has to fall by more than for an alert of its own.
+    alert_drop_points: int = Field(default=5, ge=0, le=100)
+    # Points that it has to fall by more than once again, while an alert of the client is unresolved.
+    alert_again_points: int = Field(default=5, ge=0, le=100)
+    # Percentage of the scored clients above which the alerts of one recalculation are held: a feed may have broken.
+    alert_storm_share: int = Field(default=20, ge=0, le=100)
+    # Clients with an alert that it takes at least for that.
+    alert_storm_minimum: int = Field(default=10, ge=1, le=1_000_000)
+
     # Bytes of the largest GraphQL request that is read.
     max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
     # Origins of other pages whose scripts may open a WebSocket, as in https://a.example,https://b.example.

@@ -23,10 +23,24 @@ class AlertStatus(StrEnum):
     RESOLVED = "RESOLVED"
 
 
-# A fall of more points than this is a drop, and while an alert is unresolved it takes as much again for another.
-DROP = 5
-
 _SEVERITY = {TrafficLight.GREEN: 0, TrafficLight.AMBER: 1, TrafficLight.RED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From what on people are told; by default what the specification says."""
+
+    # A fall of more points than this is a drop, 0 to 100.
+    drop_points: int = 5
+    # While an alert is unresolved, it takes a fall of more points than this since for another one, 0 to 100.
+    again_points: int = 5
+    # Alerts for more than this percentage of the clients that a recalculation scored, 0 to 100, and for at least so
+    # many clients say more about a feed than about clients.
+    storm_share: int = 20
+    storm_minimum: int = 10
+
+
+DEFAULTS = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ class Standing:
     risk: RiskLevel
 
 
-def reasons(before: Standing, after: Standing) -> list[AlertKind]:
+def reasons(before: Standing, after: Standing, thresholds: Thresholds = DEFAULTS) -> list[AlertKind]:
     """Return why the newer score deserves an alert, the gravest reason first; none for a score that does not."""
     found = []
     # Compared by value: a standing that was read from the database holds plain text, which is never the same object.
@@ -46,14 +60,19 @@ def reasons(before: Standing, after: Standing) -> list[AlertKind]:
         found.append(AlertKind.RISK_HIGH)
     if _SEVERITY[after.light] > _SEVERITY[before.light]:
         found.append(AlertKind.LIGHT_WORSENED)
-    if before.score - after.score > DROP:
+    if before.score - after.score > thresholds.drop_points:
         found.append(AlertKind.SCORE_DROP)
     return found
 
 
-def is_noise(score: int, unresolved: Sequence[int]) -> bool:
+def is_noise(score: int, unresolved: Sequence[int], thresholds: Thresholds = DEFAULTS) -> bool:
     """Return whether an alert at `score` would only repeat one of those unresolved, given the scores they were at."""
-    return any(score >= alerted - DROP for alerted in unresolved)
+    return any(score >= alerted - thresholds.again_points for alerted in unresolved)
+
+
+def is_storm(alerted: int, scored: int, thresholds: Thresholds = DEFAULTS) -> bool:
+    """Return whether alerts for `alerted` of the `scored` clients of one recalculation tell of a broken feed."""
+    return alerted >= thresholds.storm_minimum and alerted * 100 > thresholds.storm_share * scored
 
 
 def message(client: str, kinds: Sequence[AlertKind], before: Standing, after: Standing) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.alerts import queries
-from app.alerts.rules import AlertStatus, Standing, is_noise, message, reasons
+from app.alerts.rules import AlertStatus, Standing, Thresholds, is_noise, message, reasons
 from app.audit import service as audit
 from app.audit.models import AuditAction
 from app.database import fetch
@@ -49,6 +49,7 @@ async def follow_scores(
     day: date,
     raised_at: datetime,
     now: datetime,
+    thresholds: Thresholds,
 ) -> None:
     """Resolve and raise what the day's new scores call for, in their transaction.
 
@@ -61,7 +62,7 @@ async def follow_scores(
     wanted = {
         client_id: (kinds, before, after)
         for client_id, (after, before) in standings.items()
-        if before is not None and (kinds := reasons(before, after))
+        if before is not None and (kinds := reasons(before, after, thresholds))
     }
     if not wanted:
         return
@@ -82,7 +83,7 @@ async def follow_scores(
         }
         for row in alerted
         for kinds, before, after in [wanted[row.id]]
-        if not is_noise(after.score, unresolved[row.id])
+        if not is_noise(after.score, unresolved[row.id], thresholds)
     ]
     if raised:
         await session.execute(queries.RAISE, raised)

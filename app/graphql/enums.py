@@ -176,7 +176,7 @@ _publish(
     "What an alert is about.",
     RISK_HIGH="The risk became high.",
     LIGHT_WORSENED="The traffic light got worse.",
-    SCORE_DROP="The score dropped by more than 5 points.",
+    SCORE_DROP="The score dropped by more points than the setting ALERT_DROP_POINTS says, 5 by default.",
 )
 _publish(
     AlertStatus,

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.alerts.rules import Thresholds
 from app.database import Database
 from app.health import service
 from app.runs.batches import Pace, Progress, Work, Write, carry_out
 from app.runs.service import Claim
 
 
-async def recalculate(database: Database, run: Claim, pace: Pace, progress: Progress | None = None) -> None:
+async def recalculate(
+    database: Database, run: Claim, pace: Pace, progress: Progress | None = None, *, thresholds: Thresholds
+) -> None:
     """Score the clients of the run as of its moment. Raises LeaseLostError when another attempt took over."""
     if run.as_of is None:
         raise ValueError("a recalculation needs the moment that it looks from")
@@ -21,7 +24,9 @@ async def recalculate(database: Database, run: Claim, pace: Pace, progress: Prog
         locked = await service.lock_clients(session, batch, as_of)
         policy = await service.current_policy(session)
         judged = await service.judge_clients(session, locked, as_of=as_of, policy=policy)
-        return lambda: service.store(session, judged, as_of=as_of, calculated_at=datetime.now(UTC), policy=policy)
+        return lambda: service.store(
+            session, judged, as_of=as_of, calculated_at=datetime.now(UTC), policy=policy, thresholds=thresholds
+        )
 
     work = Work(
         count=lambda session: service.count_scored(session, as_of, client_id),

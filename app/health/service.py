@@ -11,7 +11,7 @@ from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.alerts import service as alerts
-from app.alerts.rules import Standing
+from app.alerts.rules import DEFAULTS, Standing, Thresholds
 from app.benchmarks import rules as peers
 from app.database import Database, fetch
 from app.health import queries
@@ -144,7 +144,13 @@ async def judge_clients(session: AsyncSession, client_ids: Sequence[int], *, as_
 
 
 async def store(
-    session: AsyncSession, judged: Judged, *, as_of: datetime, calculated_at: datetime, policy: Policy
+    session: AsyncSession,
+    judged: Judged,
+    *,
+    as_of: datetime,
+    calculated_at: datetime,
+    policy: Policy,
+    thresholds: Thresholds = DEFAULTS,
 ) -> Mapping[int, str]:
     """Replace the day's scores of the clients that were judged in the same transaction, and have alerts follow.
 
@@ -153,7 +159,7 @@ async def store(
     scored, previous = judged.scored, judged.previous
     if scored:
         await _store(session, scored, previous, as_of=as_of, calculated_at=calculated_at, policy=policy)
-        await _alert(session, scored, previous, policy, as_of=as_of, calculated_at=calculated_at)
+        await _alert(session, scored, previous, policy, thresholds, as_of=as_of, calculated_at=calculated_at)
     return judged.failures
 
 
@@ -170,6 +176,7 @@ async def _alert(
     scored: Sequence[tuple[int, Facts, Health]],
     previous: Mapping[int, Standing],
     policy: Policy,
+    thresholds: Thresholds,
     *,
     as_of: datetime,
     calculated_at: datetime,
@@ -189,6 +196,7 @@ async def _alert(
         # A day that is scored late was alarming then, not now.
         raised_at=min(as_of, calculated_at),
         now=calculated_at,
+        thresholds=thresholds,
     )
 
 

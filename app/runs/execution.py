@@ -1,12 +1,14 @@
 """Carrying out a run, whatever its kind: the same for a worker and for the command line."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.alerts.rules import Thresholds
 from app.clients.switching import switch
 from app.database import Database
 from app.health.recalculation import recalculate
@@ -21,15 +23,30 @@ from app.usage.recording import record
 
 log = structlog.get_logger(__name__)
 
+# How the runs of one kind are carried out.
+Carry = Callable[[Database, Claim, Pace, Progress | None], Coroutine[Any, Any, None]]
 
-# How the runs of each kind are carried out.
-KINDS: dict[RunKind, Callable[[Database, Claim, Pace, Progress | None], Coroutine[Any, Any, None]]] = {
-    RunKind.RECALCULATE_ONE: recalculate,
-    RunKind.RECALCULATE_ALL: recalculate,
-    RunKind.RECORD_METRICS: record,
-    RunKind.SET_ALERTS: switch,
-    RunKind.IMPORT: import_run,
-}
+
+def thresholds_of(settings: Settings) -> Thresholds:
+    """Return from what on the settings have people told."""
+    return Thresholds(
+        drop_points=settings.alert_drop_points,
+        again_points=settings.alert_again_points,
+        storm_share=settings.alert_storm_share,
+        storm_minimum=settings.alert_storm_minimum,
+    )
+
+
+def kinds(settings: Settings) -> Mapping[RunKind, Carry]:
+    """Return how the runs of each kind are carried out."""
+    score = partial(recalculate, thresholds=thresholds_of(settings))
+    return {
+        RunKind.RECALCULATE_ONE: score,
+        RunKind.RECALCULATE_ALL: score,
+        RunKind.RECORD_METRICS: record,
+        RunKind.SET_ALERTS: switch,
+        RunKind.IMPORT: import_run,
+    }
 
 
 async def execute(database: Database, run_id: int, settings: Settings, progress: Progress | None = None) -> bool:
@@ -52,7 +69,7 @@ async def execute(database: Database, run_id: int, settings: Settings, progress:
     with structlog.contextvars.bound_contextvars(run_id=run.id, attempt=run.attempt, request_id=run.request_id):
         log.info("run_started", kind=run.kind)
         try:
-            await under_lease(run, KINDS[run.kind](database, run, pace, progress), renew)
+            await under_lease(run, kinds(settings)[run.kind](database, run, pace, progress), renew)
         except service.LeaseLostError:
             log.warning("run_lease_lost")
             return False

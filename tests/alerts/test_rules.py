@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from app.alerts.rules import AlertKind, Standing, is_noise, message, reasons
+from app.alerts.rules import AlertKind, Standing, Thresholds, is_noise, is_storm, message, reasons
 from app.health.rules import RiskLevel, TrafficLight
 
 GREEN, AMBER, RED = TrafficLight
@@ -100,3 +100,42 @@ def test_a_further_alert_takes_a_fall_of_more_than_five_again(
 )
 def test_the_sentence_names_every_reason(kinds: list[AlertKind], expected: str) -> None:
     assert message("Acme", kinds, Standing(90, GREEN, LOW), Standing(37, RED, HIGH)) == expected
+
+
+@pytest.mark.parametrize("points", [0, 1, 5, 9, 100])
+@pytest.mark.parametrize("fall", range(101))
+def test_the_threshold_says_from_which_fall_on_it_is_a_drop(points: int, fall: int) -> None:
+    found = reasons(Standing(100, RED, HIGH), Standing(100 - fall, RED, HIGH), Thresholds(drop_points=points))
+    assert found == ([SCORE_DROP] if fall > points else [])
+
+
+@pytest.mark.parametrize(
+    ("points", "score", "expected"), [(0, 70, True), (0, 69, False), (9, 61, True), (9, 60, False), (100, 0, True)]
+)
+def test_the_threshold_says_how_much_further_it_takes(points: int, score: int, *, expected: bool) -> None:
+    assert is_noise(score, [70], Thresholds(again_points=points)) is expected
+
+
+@pytest.mark.parametrize(
+    ("alerted", "scored", "thresholds", "expected"),
+    [
+        # At least ten, and more than a fifth.
+        (9, 10, Thresholds(), False),
+        (10, 10, Thresholds(), True),
+        (10, 49, Thresholds(), True),
+        (10, 50, Thresholds(), False),
+        (11, 50, Thresholds(), True),
+        (20_000, 100_000, Thresholds(), False),
+        (20_001, 100_000, Thresholds(), True),
+        (0, 0, Thresholds(), False),
+        (1, 100, Thresholds(storm_share=0, storm_minimum=1), True),
+        (100, 100, Thresholds(storm_share=100, storm_minimum=1), False),
+        (3, 9, Thresholds(storm_share=33, storm_minimum=3), True),
+        (3, 9, Thresholds(storm_share=34, storm_minimum=3), False),
+        (2, 2, Thresholds(storm_share=33, storm_minimum=3), False),
+    ],
+)
+def test_a_storm_is_more_than_a_share_and_at_least_a_number(
+    alerted: int, scored: int, thresholds: Thresholds, *, expected: bool
+) -> None:
+    assert is_storm(alerted, scored, thresholds) is expected
