@@ -49,7 +49,7 @@ export default function Live() {
   // While all is well it is silent.
   return html`
     <span class=${classes("connection", state === "offline" && "is-offline")} role="status">
-      ${state === "offline" && html`<${Icon} name="offline" />Offline, reconnecting`}
+      ${state === "offline" && html`<${Icon} name="offline" />Offline<span class="connection-more">, reconnecting</span>`}
     </span>
   `;
 }

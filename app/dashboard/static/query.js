@@ -1,13 +1,13 @@
 /** Queries as state of components: what was answered, what went wrong, and whether something is under way. */
 
 import { ask, onChange } from "./api.js";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
 
 // Answers kept for Back and Forward, the latest ones.
 const KEPT_ANSWERS = 30;
 // A tab that was left alone for longer than this asks again when it is looked at.
 const FRESH_MS = 120_000;
-// So many pages of a list are asked for again at most; with more the person asks by reloading.
+// A list of more pages than this gets a new first page only: nobody waits for a hundred requests.
 const RELOADED_PAGES = 8;
 
 const kept = new Map();
@@ -25,22 +25,24 @@ export function useQuery(document, variables = {}) {
 }
 
 /**
- * Asks for a list page by page: `{first, items, hasMore, loadMore, loadingMore, error, moreError, loading, ...}`.
+ * Asks for a list page by page: `{first, pages, items, hasMore, loadMore, loadingMore, error, moreError, loading, ...}`.
  *
  * `first` is the data of the first page, asked with `document`; further pages are asked with `moreDocument` and the
- * variable `after`. `pick(data)` returns the connection, an object with `edges` and `pageInfo`. An item that moved
+ * variable `after`. `pick(data)` returns the connection, an object with `edges` and `pageInfo`. `pages` is a list of
+ * items for each page, the same list as long as nothing in it changes, and `items` is all of them. An item that moved
  * from one page to the next in between is listed once.
  */
 export function usePages(document, variables, pick, moreDocument = document) {
   const question = questionOf(document, variables);
   const load = useCallback(
     async (shown, signal) => {
-      const wanted = Math.min(shown?.length ?? 1, RELOADED_PAGES);
+      const long = shown !== undefined && shown.length > RELOADED_PAGES;
+      const wanted = long ? 1 : (shown?.length ?? 1);
       const pages = [await ask(document, variables, { signal })];
       while (pages.length < wanted && pick(pages.at(-1)).pageInfo.hasNextPage) {
         pages.push(await ask(moreDocument, behind(variables, pick(pages.at(-1))), { signal }));
       }
-      return pages;
+      return long ? [...pages, ...shown.slice(1)] : pages;
     },
     [question],
   );
@@ -68,21 +70,37 @@ export function usePages(document, variables, pick, moreDocument = document) {
     }
   }
 
-  const items = new Map();
-  for (const page of pages ?? []) {
-    for (const edge of pick(page).edges) {
-      if (!items.has(edge.node.id)) items.set(edge.node.id, edge.node);
-    }
-  }
+  const listed = useMemo(() => distinct((pages ?? []).map((page) => itemsOf(page, pick))), [pages]);
   return {
     ...rest,
     first: pages?.[0],
-    items: [...items.values()],
+    pages: listed,
+    get items() {
+      return listed.flat();
+    },
     hasMore: pages !== undefined && pick(pages.at(-1)).pageInfo.hasNextPage,
     loadMore,
     loadingMore: more.question === question && more.loading,
     moreError: more.question === question ? more.error : null,
   };
+}
+
+const known = new WeakMap();
+
+/** Returns the items of a page, the same list for the same page. */
+function itemsOf(page, pick) {
+  if (!known.has(page)) known.set(page, pick(page).edges.map((edge) => edge.node));
+  return known.get(page);
+}
+
+/** Returns the pages without the items that an earlier one has; a page without such items stays the same list. */
+function distinct(pages) {
+  const seen = new Set();
+  return pages.map((items) => {
+    const fresh = items.filter(({ id }) => !seen.has(id));
+    for (const { id } of fresh) seen.add(id);
+    return fresh.length === items.length ? items : fresh;
+  });
 }
 
 /** Returns a value once it has stood still for so many milliseconds, for searching while somebody types. */

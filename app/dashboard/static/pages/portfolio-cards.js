@@ -6,7 +6,7 @@
 
 import { change, gql } from "../api.js";
 import { Ago, date, dateTime, daysFromNow, label, person } from "../format.js";
-import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
+import { classes, html, useEffect, useId, useMemo, useRef, useState } from "../html.js";
 import { useQuery } from "../query.js";
 import { Link } from "../router.js";
 import { Button, Failure, Icon, Light, notify, Risk, ScoreCircle, Skeleton, tone, Trend } from "../ui.js";
@@ -55,10 +55,6 @@ const SET_ALERTS = gql`
 
 /** The list with its end; `open` are the ids of unfolded cards. */
 export function Cards({ list, total, open, onToggle }) {
-  const chunks = [];
-  for (let start = 0; start < list.items.length; start += PAGE_SIZE) {
-    chunks.push(list.items.slice(start, start + PAGE_SIZE));
-  }
   return html`
     <div
       class=${classes("cards", !list.current && "is-stale")}
@@ -66,22 +62,16 @@ export function Cards({ list, total, open, onToggle }) {
       aria-label="Clients"
       aria-busy=${String(list.loading || list.loadingMore)}
     >
-      ${chunks.map(
+      ${list.pages.map(
         (clients, index) => html`
-          <${Chunk} key=${index}>
-            ${clients.map(
-              (client, place) => html`
-                <${Card}
-                  key=${client.id}
-                  client=${client}
-                  position=${index * PAGE_SIZE + place + 1}
-                  total=${total}
-                  open=${open.has(client.id)}
-                  onToggle=${onToggle}
-                />
-              `,
-            )}
-          <//>
+          <${Chunk}
+            key=${index}
+            clients=${clients}
+            before=${index * PAGE_SIZE}
+            total=${total}
+            open=${open}
+            onToggle=${onToggle}
+          />
         `,
       )}
     </div>
@@ -89,26 +79,50 @@ export function Cards({ list, total, open, onToggle }) {
   `;
 }
 
-/** Some cards, which make room for a gap of the same height while they are far from the screen. */
-function Chunk({ children }) {
+// The heights of the pages that are far from the screen, in pixels, known also when the person comes back to the list.
+const heights = new WeakMap();
+
+/** A page of cards, which makes room for a gap of the same height while it is far from the screen. */
+function Chunk({ clients, before, total, open, onToggle }) {
   const box = useRef(null);
-  const height = useRef(0);
-  const [near, setNear] = useState(true);
+  const [near, setNear] = useState(!heights.has(clients));
+  const height = useRef(heights.get(clients));
   useEffect(() => {
+    // The same place with newer clients.
+    if (!near) heights.set(clients, height.current);
     const observer = new IntersectionObserver(
       ([entry]) => {
         // Cards that have the focus stay: it would be lost with them.
         const kept = entry.isIntersecting || box.current.contains(document.activeElement);
-        if (!kept) height.current = entry.boundingClientRect.height;
+        if (kept) heights.delete(clients);
+        else heights.set(clients, (height.current = entry.boundingClientRect.height));
         setNear(kept);
       },
       { rootMargin: `${KEPT_AROUND}px 0px` },
     );
     observer.observe(box.current);
     return () => observer.disconnect();
-  }, []);
+  }, [clients]);
+  // The same cards as before unless something in them has changed: a long list costs no more than what is near.
+  const cards = useMemo(
+    () =>
+      near &&
+      clients.map(
+        (client, place) => html`
+          <${Card}
+            key=${client.id}
+            client=${client}
+            position=${before + place + 1}
+            total=${total}
+            open=${open.has(client.id)}
+            onToggle=${onToggle}
+          />
+        `,
+      ),
+    [near, clients, before, total, open, onToggle],
+  );
   const style = near ? {} : { blockSize: `${height.current}px` };
-  return html`<div ref=${box} class="chunk" style=${style}>${near && children}</div>`;
+  return html`<div ref=${box} class="chunk" style=${style}>${cards}</div>`;
 }
 
 /** The end of the list: more is loaded when it comes near, and by a button where scrolling is not how one reads. */
@@ -116,7 +130,7 @@ function End({ list }) {
   const mark = useRef(null);
   const latest = useRef(list);
   latest.current = list;
-  const shown = list.items.length;
+  const shown = list.pages.length;
   useEffect(() => {
     // Observed anew after each page: an end that is still in sight is no change to the observer.
     const observer = new IntersectionObserver(
