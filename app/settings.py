@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     # Clients with an alert that it takes at least for that.
     alert_storm_minimum: int = Field(default=10, ge=1, le=1_000_000)
 
+    # The TOML file that names the channels which alerts are delivered on; unset means none. It needs PUBLIC_URL.
+    alert_channels: Path | None = None
+    # Internal hosts that webhooks may reach all the same, over http as well, as in hooks.internal,10.0.0.7.
+    alert_allowed_hosts: str = ""
+
     # Bytes of the largest GraphQL request that is read.
     max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
     # Origins of other pages whose scripts may open a WebSocket, as in https://a.example,https://b.example.
@@ -136,6 +141,20 @@ class Settings(BaseSettings):
         if value is not None and len(value.encode()) < 32:
             raise ValueError("AUTH_SECRET must have at least 32 bytes")
         return value
+
+    @field_validator("alert_allowed_hosts")
+    @classmethod
+    def _alert_allowed_hosts(cls, value: str) -> str:
+        hosts = [host.strip().lower() for host in value.split(",") if host.strip()]
+        if not all(re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", host) for host in hosts):
+            raise ValueError("ALERT_ALLOWED_HOSTS must be names or addresses without ports, as in hooks.internal,10.0.0.7")
+        return ",".join(hosts)
+
+    @model_validator(mode="after")
+    def _links_in_alerts(self) -> "Settings":
+        if self.alert_channels and not self.public_url:
+            raise ValueError("ALERT_CHANNELS needs PUBLIC_URL, to which the messages link")
+        return self
 
     @model_validator(mode="after")
     def _ways_to_sign_in(self) -> "Settings":
