@@ -2,7 +2,7 @@
 
 import { ask, FRAME, gql } from "./api.js";
 import { label } from "./format.js";
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 import { Link, useLocation } from "./router.js";
 import { Icon, notify, Notices } from "./ui.js";
 
@@ -64,6 +64,23 @@ export function useRaisedAlerts(next, resync) {
     alertListeners.add(listener);
     return () => alertListeners.delete(listener);
   });
+}
+
+/**
+ * Calls `refetch` when alerts were raised or may have been missed, once a second at most: a calculation of all clients
+ * may raise hundreds, one after the other.
+ */
+export function useRefetchOnAlerts(refetch) {
+  const latest = useRef(refetch);
+  latest.current = refetch;
+  const timer = useRef(0);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useRaisedAlerts(() => {
+    timer.current ||= setTimeout(() => {
+      timer.current = 0;
+      latest.current();
+    }, 1_000);
+  }, refetch);
 }
 
 /** The page with everything around it. */
