@@ -98,6 +98,11 @@ THIRD_PARTY = {
     "queries": {"sqlalchemy"},
     "service": {"orjson", "sqlalchemy", "structlog"},
 }
+# What a single module is there for.
+THIRD_PARTY_OF = {
+    "app.delivery.notify": {"apprise"},
+    "app.delivery.webhooks": {"h11"},
+}
 OF_THE_API = {"strawberry", "graphql", "starlette"}
 # The packages below app/ that are no capability: each is a layer of its own.
 PACKAGES = {"graphql", "auth", "dashboard"}
@@ -189,9 +194,10 @@ def violations(importer: str, source: str) -> Iterator[str]:
             if not is_allowed(importer, imported) and (importer, imported) not in EXCEPTIONS:
                 yield f"{importer} imports {imported}"
         elif top not in sys.stdlib_module_names:
-            known = THIRD_PARTY.get(layer(importer))
+            known = THIRD_PARTY.get(layer(importer), set()) | THIRD_PARTY_OF.get(importer, set())
             outside = layer(importer) not in {"graphql", "loaders", "dashboard"} and importer not in COMPOSITION
-            if (known is not None and top not in known) or (outside and top in OF_THE_API):
+            limited = layer(importer) in THIRD_PARTY
+            if (limited and top not in known) or (outside and top in OF_THE_API):
                 yield f"{importer} imports {imported}"
 
 

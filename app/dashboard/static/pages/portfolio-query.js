@@ -27,9 +27,8 @@ const CARD = gql`
   }
 `;
 
-const MOVER = gql`
-  fragment Mover on ClientConnection {
-    totalCount
+const MOVERS = gql`
+  fragment Movers on ClientConnection {
     edges {
       node {
         id
@@ -50,6 +49,7 @@ export const PORTFOLIO = gql`
     $filter: ClientFilter
     $orderBy: ClientOrder
     $first: Int!
+    $scope: ClientFilter!
     $fallen: ClientFilter!
     $risen: ClientFilter!
     $alerts: AlertFilter!
@@ -67,11 +67,17 @@ export const PORTFOLIO = gql`
     scopedAlerts: alerts(filter: $alerts, first: 1) {
       totalCount
     }
-    fallen: clients(filter: $fallen, orderBy: { field: TREND, direction: ASC }, first: 4) {
-      ...Mover
+    fallen: portfolioSummary(filter: $fallen) {
+      total
     }
-    risen: clients(filter: $risen, orderBy: { field: TREND, direction: DESC }, first: 4) {
-      ...Mover
+    risen: portfolioSummary(filter: $risen) {
+      total
+    }
+    lowestTrends: clients(filter: $scope, orderBy: { field: TREND, direction: ASC }, first: 4) {
+      ...Movers
+    }
+    highestTrends: clients(filter: $scope, orderBy: { field: TREND, direction: DESC }, first: 4) {
+      ...Movers
     }
     clients(filter: $filter, orderBy: $orderBy, first: $first) {
       totalCount
@@ -88,7 +94,7 @@ export const PORTFOLIO = gql`
   }
   ${FRAME}
   ${CARD}
-  ${MOVER}
+  ${MOVERS}
 `;
 
 export const MORE_CLIENTS = gql`
@@ -162,8 +168,8 @@ export function variablesOf(choices) {
   if (choices.risk.length > 0) scope.riskLevel = choices.risk;
   if (choices.owner !== "") scope.owner = choices.owner;
   if (choices.alerts !== "") scope.alertsEnabled = choices.alerts === "on";
-  if (choices.q.trim() !== "") scope.search = choices.q.trim();
   const filter = { ...scope };
+  if (choices.q.trim() !== "") filter.search = choices.q.trim();
   if (choices.light.length > 0) filter.trafficLight = choices.light;
   if (choices.trend.length > 0) filter.trend = choices.trend;
   const { field, direction } = ORDERS[choices.sort];
@@ -171,7 +177,8 @@ export function variablesOf(choices) {
     filter,
     orderBy: { field, direction },
     first: PAGE_SIZE,
-    // What moved is told of everything that the person looks at, whichever lights and trends they picked out.
+    // What moved is told of all that the person looks after, whichever lights, trends and names they pick out of it.
+    scope,
     fallen: { ...scope, trend: ["DECLINING"] },
     risen: { ...scope, trend: ["IMPROVING"] },
     alerts: { status: ["OPEN"], owner: choices.owner || null },

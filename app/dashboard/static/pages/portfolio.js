@@ -1,7 +1,7 @@
 /** The portfolio: who needs help, what moved, and every client as a card. */
 
 import { Ago, count, counted, label, person } from "../format.js";
-import { useFrame, useRaisedAlerts } from "../frame.js";
+import { useFrame, useRefetchOnAlerts } from "../frame.js";
 import { classes, html, useCallback, useEffect, useRef, useState } from "../html.js";
 import { usePages, useSettled } from "../query.js";
 import { Link, navigate, navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
@@ -28,7 +28,7 @@ export default function PortfolioPage() {
   const viewer = useFrame(data);
   useTitle("");
   useScrollRestoration(list.current);
-  useRaisedAlerts(list.refetch, list.refetch);
+  useRefetchOnAlerts(list.refetch);
   if (data !== undefined && data.summary.total === 0 && !isFiltered(choices)) return html`<${NoClients} />`;
   if (data === undefined && list.error !== null) return html`<${NotLoaded} list=${list} />`;
   return html`
@@ -42,8 +42,22 @@ export default function PortfolioPage() {
       <${Tiles} summary=${data?.summary} light=${choices.light} />
       <div class="portfolio-body">
         <aside class="movers" aria-label="What moved">
-          <${Movers} title="Fell furthest" order="trend" found=${data?.fallen} search=${search} />
-          <${Movers} title="Rose most" order="trend-desc" found=${data?.risen} search=${search} />
+          <${Movers}
+            title="Fell furthest"
+            trend="DECLINING"
+            order="trend"
+            count=${data?.fallen.total}
+            found=${data?.lowestTrends}
+            search=${search}
+          />
+          <${Movers}
+            title="Rose most"
+            trend="IMPROVING"
+            order="trend-desc"
+            count=${data?.risen.total}
+            found=${data?.highestTrends}
+            search=${search}
+          />
         </aside>
         <section class="portfolio-list" aria-label="Clients">
           <h2 class="hidden">Clients</h2>
@@ -69,6 +83,10 @@ function addressWith(search, changes) {
 function Morning({ data, choices, search }) {
   if (data === undefined) return html`<p class="morning"><span class="skeleton-line" /></p>`;
   const { summary, fallen, risen, scopedAlerts } = data;
+  const name = choices.q.trim();
+  if (name !== "") {
+    return html`<p class="morning">${counted(summary.total, "client has", "clients have")} “${name}” in the name.</p>`;
+  }
   if (summary.total === 0) return html`<p class="morning">Nobody to look after here.</p>`;
   const to = (changes) => addressWith(search, { light: null, trend: null, sort: null, ...changes });
   const critical =
@@ -76,13 +94,13 @@ function Morning({ data, choices, search }) {
       ? "No client is critical"
       : html`<${Link} href=${to({ light: "red" })}>${counted(summary.red, "client is", "clients are")} critical<//>`;
   const fell =
-    fallen.totalCount === 0
+    fallen.total === 0
       ? "none fell"
-      : html`<${Link} href=${to({ trend: "declining", sort: "trend" })}>${count(fallen.totalCount)} fell<//>`;
+      : html`<${Link} href=${to({ trend: "declining", sort: "trend" })}>${count(fallen.total)} fell<//>`;
   const rose =
-    risen.totalCount === 0
+    risen.total === 0
       ? "none rose"
-      : html`<${Link} href=${to({ trend: "improving", sort: "trend-desc" })}>${count(risen.totalCount)} rose<//>`;
+      : html`<${Link} href=${to({ trend: "improving", sort: "trend-desc" })}>${count(risen.total)} rose<//>`;
   const open = scopedAlerts.totalCount;
   // Alerts are known by owner only; beside other filters their number would mislead.
   const told = !isFiltered({ ...choices, owner: "", light: [], trend: [] });
@@ -136,31 +154,31 @@ function Tiles({ summary, light }) {
   `;
 }
 
-function Movers({ title, order, found, search }) {
-  if (found !== undefined && found.totalCount === 0) return null;
-  const trend = order === "trend" ? "declining" : "improving";
+function Movers({ title, trend, order, count: all, found, search }) {
+  if (all === 0) return null;
+  const movers = found?.edges.map(({ node }) => node).filter(({ health }) => health?.trend === trend);
   return html`
     <section class="movers-part">
       <h2>${title}</h2>
       <ul>
-        ${found === undefined
+        ${movers === undefined
           ? [0, 1, 2].map((line) => html`<li key=${line} class="mover"><span class="skeleton-line" /></li>`)
-          : found.edges.map(
-              ({ node }) => html`
-                <li key=${node.id} class="mover">
-                  <${Link} href=${`/clients/${node.id}`}>${node.name}<//>
-                  <span class="mover-scores quiet">
-                    ${node.health.score - node.health.trendDelta} → ${node.health.score}
-                  </span>
-                  <${Trend} trend=${node.health.trend} delta=${node.health.trendDelta} />
+          : movers.map(
+              ({ id, name, health }) => html`
+                <li key=${id} class="mover">
+                  <${Link} href=${`/clients/${id}`}>${name}<//>
+                  <span class="mover-scores quiet">${health.score - health.trendDelta} → ${health.score}</span>
+                  <${Trend} trend=${trend} delta=${health.trendDelta} />
                 </li>
               `,
             )}
       </ul>
-      ${found !== undefined &&
-      found.totalCount > found.edges.length &&
-      html`<${Link} class="movers-all" href=${addressWith(search, { light: null, trend, sort: order })}>
-        All ${count(found.totalCount)}
+      ${all > movers?.length &&
+      html`<${Link}
+        class="movers-all"
+        href=${addressWith(search, { q: null, light: null, trend: trend.toLowerCase(), sort: order })}
+      >
+        All ${count(all)}
       <//>`}
     </section>
   `;
