@@ -1,13 +1,15 @@
 """Alerts: what was raised for a client, and what became of it."""
 
 from datetime import date, datetime
+from decimal import Decimal
 
-from sqlalchemy import BigInteger, Column, Identity, Index, SmallInteger, Text, text
+from sqlalchemy import BigInteger, Column, Identity, Index, Numeric, PrimaryKeyConstraint, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from app.alerts.rules import AlertKind, AlertStatus
 from app.database import enum_column
+from app.health.rules import Component, RiskLevel, TrafficLight
 
 
 class Alert(SQLModel, table=True):
@@ -32,6 +34,11 @@ class Alert(SQLModel, table=True):
     message: str = Field(sa_type=Text)
     score_before: int = Field(sa_type=SmallInteger)
     score_after: int = Field(sa_type=SmallInteger)
+    # Null in alerts that were raised before these were kept.
+    light_before: TrafficLight | None = Field(default=None, sa_type=enum_column(TrafficLight, "light_before"))
+    light_after: TrafficLight | None = Field(default=None, sa_type=enum_column(TrafficLight, "light_after"))
+    risk_before: RiskLevel | None = Field(default=None, sa_type=enum_column(RiskLevel, "risk_before"))
+    risk_after: RiskLevel | None = Field(default=None, sa_type=enum_column(RiskLevel, "risk_after"))
     raised_at: datetime
     # When the row was written, by the database's clock: what live subscribers have not seen yet.
     created_at: datetime = Field(sa_column_kwargs={"server_default": text("clock_timestamp()")})
@@ -39,3 +46,17 @@ class Alert(SQLModel, table=True):
     acknowledged_by: str | None = Field(default=None, sa_type=Text)
     note: str | None = Field(default=None, sa_type=Text)
     resolved_at: datetime | None = None
+
+
+class AlertCause(SQLModel, table=True):
+    """A component that moved when the alert was raised, with the points of the overall score that were and are its."""
+
+    __tablename__ = "alert_causes"
+    __table_args__ = (PrimaryKeyConstraint("alert_id", "component", name="pk_alert_causes"),)
+
+    alert_id: int = Field(foreign_key="alerts.id", ondelete="CASCADE", sa_type=BigInteger)
+    component: Component = Field(sa_type=enum_column(Component, "component"))
+    points_before: Decimal = Field(sa_type=Numeric(4, 1))
+    points_after: Decimal = Field(sa_type=Numeric(4, 1))
+    # What was counted for the component, and what had been counted before.
+    explanation: str = Field(sa_type=Text)

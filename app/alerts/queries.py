@@ -16,8 +16,22 @@ UNRESOLVED = text(
 )
 
 RAISE = text(
-    "INSERT INTO alerts (client_id, day, kinds, kind, status, message, score_before, score_after, raised_at) "
-    "VALUES (:client_id, :day, :kinds, :kind, 'OPEN', :message, :score_before, :score_after, :raised_at)"
+    "INSERT INTO alerts (client_id, day, kinds, kind, status, message, score_before, score_after, light_before, "
+    "light_after, risk_before, risk_after, raised_at) "
+    "SELECT client_id, :day, kinds, kinds[1], 'OPEN', message, score_before, score_after, light_before, light_after, "
+    "risk_before, risk_after, :raised_at FROM jsonb_to_recordset(CAST(:alerts AS jsonb)) AS new(client_id bigint, "
+    "kinds text[], message text, score_before smallint, score_after smallint, light_before text, light_after text, "
+    "risk_before text, risk_after text) RETURNING id, client_id"
+)
+
+ADD_CAUSES = text(
+    "INSERT INTO alert_causes (alert_id, component, points_before, points_after, explanation) "
+    "VALUES (:alert_id, :component, :points_before, :points_after, :explanation)"
+)
+
+CAUSES = text(
+    "SELECT alert_id, component, points_before, points_after, explanation FROM alert_causes "
+    "WHERE alert_id = ANY(CAST(:ids AS bigint[])) ORDER BY alert_id, points_after - points_before, component"
 )
 
 # Green again: an alert that was raised at a green score stands until the next day is green as well.
@@ -29,8 +43,9 @@ RESOLVE = text(
 )
 
 COLUMNS = (
-    "a.id, a.client_id, a.kind, a.kinds, a.status, a.message, a.score_before, a.score_after, a.raised_at, "
-    "a.created_at, a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at"
+    "a.id, a.client_id, a.kind, a.kinds, a.status, a.message, a.score_before, a.score_after, a.light_before, "
+    "a.light_after, a.risk_before, a.risk_after, a.raised_at, a.created_at, "
+    "a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at"
 )
 
 BY_IDS = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.id = ANY(CAST(:ids AS bigint[]))")

@@ -6,10 +6,12 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.alerts import queries
+from app.alerts.causes import Cause
 from app.alerts.rules import AlertStatus, Standing, Thresholds, is_noise, message, reasons
 from app.audit import service as audit
 from app.audit.models import AuditAction
@@ -50,11 +52,11 @@ async def follow_scores(
     raised_at: datetime,
     now: datetime,
     thresholds: Thresholds,
-) -> None:
+) -> Mapping[int, int]:
     """Resolve and raise what the day's new scores call for, in their transaction.
 
     `standings` maps a client to how it stands and how it stood on the previous scoring day, `green` are those whose
-    light is green now. Calculating the day again raises nothing twice.
+    light is green now. Calculating the day again raises nothing twice. Returns the alerts raised, by client.
     """
     if green:
         values = {"ids": list(green), "day": day, "green_from": green_from, "at": raised_at}
@@ -65,7 +67,7 @@ async def follow_scores(
         if before is not None and (kinds := reasons(before, after, thresholds))
     }
     if not wanted:
-        return
+        return {}
     alerted = await fetch(session, queries.ALERTED, ids=list(wanted), now=now, day=day)
     unresolved: dict[int, list[int]] = defaultdict(list)
     for row in await fetch(session, queries.UNRESOLVED, ids=[row.id for row in alerted]):
@@ -73,20 +75,50 @@ async def follow_scores(
     raised = [
         {
             "client_id": row.id,
-            "day": day,
-            "kinds": list(kinds),
-            "kind": kinds[0],
+            "kinds": kinds,
             "message": message(row.name, kinds, before, after),
             "score_before": before.score,
             "score_after": after.score,
-            "raised_at": raised_at,
+            "light_before": before.light,
+            "light_after": after.light,
+            "risk_before": before.risk,
+            "risk_after": after.risk,
         }
         for row in alerted
         for kinds, before, after in [wanted[row.id]]
         if not is_noise(after.score, unresolved[row.id], thresholds)
     ]
-    if raised:
-        await session.execute(queries.RAISE, raised)
+    if not raised:
+        return {}
+    values = {"alerts": orjson.dumps(raised).decode(), "day": day, "raised_at": raised_at}
+    return {row.client_id: row.id for row in await fetch(session, queries.RAISE, **values)}
+
+
+async def add_causes(session: AsyncSession, causes: Mapping[int, Sequence[Cause]]) -> None:
+    """Record why the scores moved that raised these alerts, in the transaction that raised them."""
+    rows = [
+        {
+            "alert_id": alert_id,
+            "component": cause.component,
+            "points_before": cause.points_before,
+            "points_after": cause.points_after,
+            "explanation": cause.explanation,
+        }
+        for alert_id, found in causes.items()
+        for cause in found
+    ]
+    if rows:
+        await session.execute(queries.ADD_CAUSES, rows)
+
+
+async def causes_by_ids(
+    connection: AsyncConnection | AsyncSession, alert_ids: Sequence[int]
+) -> Mapping[int, list[Row[Any]]]:
+    """Return why the scores of the alerts moved, the component that lost most points first."""
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    for row in await fetch(connection, queries.CAUSES, ids=list(alert_ids)):
+        found[row.alert_id].append(row)
+    return found
 
 
 async def page(connection: AsyncConnection, wanted: Filter, first: int, after: Position | None) -> Sequence[Row[Any]]:

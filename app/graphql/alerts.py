@@ -25,12 +25,29 @@ from app.graphql.errors import (
 )
 from app.graphql.pagination import Node, PageInfo, check_first, decode, encode, global_id, key_of, page_info
 from app.graphql.runs import Run, run_by_key
+from app.health.rules import Component, RiskLevel, TrafficLight
+
+
+@strawberry.type(description="A component of the health score that moved when an alert was raised.")
+class AlertCause:
+    """One component with the points of the overall score that were and are its."""
+
+    component: Component = strawberry.field(description="Which component moved.")
+    points_before: float = strawberry.field(
+        description="The points that it had of the previous scoring day's overall score, in whole tenths."
+    )
+    points_after: float = strawberry.field(description="The points that it has of the new score, in whole tenths.")
+    change: float = strawberry.field(
+        description="The difference of both. The changes of all causes add up exactly to that of the score."
+    )
+    explanation: str = strawberry.field(description="What was counted for it, and what had been counted before.")
 
 
 @strawberry.type(description="Something that a customer success manager should look at.")
 class Alert(Node):
-    """An alert; its client is read only when it is asked for."""
+    """An alert; its client and its causes are read only when they are asked for."""
 
+    key: strawberry.Private[int]
     client_key: strawberry.Private[int]
     kind: AlertKind = strawberry.field(description="The gravest reason for the alert.")
     kinds: list[AlertKind] = strawberry.field(description="Every reason for the alert, the gravest first.")
@@ -38,6 +55,18 @@ class Alert(Node):
     message: str = strawberry.field(description="One sentence that says what happened, naming every reason.")
     score_before: int = strawberry.field(description="The score of the previous scoring day.")
     score_after: int = strawberry.field(description="The score that raised the alert.")
+    light_before: TrafficLight | None = strawberry.field(
+        description="The traffic light of the previous scoring day, null in alerts older than this field."
+    )
+    light_after: TrafficLight | None = strawberry.field(
+        description="The traffic light of the score that raised the alert, null in alerts older than this field."
+    )
+    risk_before: RiskLevel | None = strawberry.field(
+        description="The risk on the previous scoring day, null in alerts older than this field."
+    )
+    risk_after: RiskLevel | None = strawberry.field(
+        description="The risk with the score that raised the alert, null in alerts older than this field."
+    )
     raised_at: datetime = strawberry.field(description="When the alert was raised.")
     acknowledged_at: datetime | None = strawberry.field(description="When it was acknowledged, null if never.")
     acknowledged_by: str | None = strawberry.field(description="Who acknowledged it, null if nobody.")
@@ -48,6 +77,11 @@ class Alert(Node):
     async def client(self, info: Info) -> Client:
         """Return the client."""
         return await client_by_key(info.context, self.client_key)
+
+    @strawberry.field(description="Why the score moved: the components that did, the one that lost most points first.")
+    async def causes(self, info: Info) -> list[AlertCause]:
+        """Return the causes."""
+        return [cause_of(row) for row in await info.context.loaders.causes(self.key)]
 
 
 @strawberry.type(description="An alert in its list.")
@@ -130,10 +164,22 @@ SetAlertsResult = Annotated[
 ]
 
 
+def cause_of(row: Row[Any]) -> AlertCause:
+    """Return a cause from its row."""
+    return AlertCause(
+        component=Component(row.component),
+        points_before=float(row.points_before),
+        points_after=float(row.points_after),
+        change=float(row.points_after - row.points_before),
+        explanation=row.explanation,
+    )
+
+
 def alert_of(row: Row[Any]) -> Alert:
     """Return an alert from its row."""
     return Alert(
         id=global_id("Alert", row.id),
+        key=row.id,
         client_key=row.client_id,
         kind=AlertKind(row.kind),
         kinds=[AlertKind(kind) for kind in row.kinds],
@@ -141,6 +187,10 @@ def alert_of(row: Row[Any]) -> Alert:
         message=row.message,
         score_before=row.score_before,
         score_after=row.score_after,
+        light_before=row.light_before and TrafficLight(row.light_before),
+        light_after=row.light_after and TrafficLight(row.light_after),
+        risk_before=row.risk_before and RiskLevel(row.risk_before),
+        risk_after=row.risk_after and RiskLevel(row.risk_after),
         raised_at=row.raised_at,
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,

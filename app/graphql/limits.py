@@ -69,6 +69,7 @@ SIZE_ARGUMENTS = {"first": MAX_PAGE, "last": MAX_PAGE, "days": MAX_DAYS}
 ASSUMED_SIZE = 20
 SIZES = {
     "HealthScore.components": 5,
+    "Alert.causes": 5,
     "Client.features": 50,
     "PeerBenchmarks.metrics": 4,
     "Run.errors": 50,

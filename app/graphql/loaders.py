@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 from strawberry.dataloader import DataLoader
 
+from app.alerts import service as alerts
 from app.clients import service as clients
 from app.database import Database, fetch
 from app.health import queries as health
@@ -70,6 +71,10 @@ class Loaders:
     def know_client(self, client_id: int, row: Row[Any] | None) -> None:
         """Take over a client's row that was read already."""
         self._loader("client", clients.by_ids, None).prime(client_id, row)
+
+    async def causes(self, alert_id: int) -> list[Row[Any]]:
+        """Return why the score moved that raised the alert."""
+        return await self._load("causes", alert_id, alerts.causes_by_ids, list[Row[Any]]())
 
     async def counts(self, client_id: int) -> Counts:
         """Return what the client's current score was computed from."""

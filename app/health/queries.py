@@ -104,6 +104,13 @@ PREVIOUS_SCORES = text(
     "ORDER BY day DESC LIMIT 1) AS p"
 )
 
+# Only asked for where an alert is raised: what the previous score was made of, and by which policy.
+PREVIOUS_INPUTS = text(
+    "SELECT s.*, p.* FROM unnest(CAST(:ids AS bigint[])) AS c(id) CROSS JOIN LATERAL ("
+    "SELECT * FROM health_scores WHERE client_id = c.id AND day < :day AND score IS NOT NULL "
+    "ORDER BY day DESC LIMIT 1) AS s JOIN health_policies AS p ON p.version = s.policy_version"
+)
+
 DELETE_SCORES = text("DELETE FROM health_scores WHERE client_id = ANY(CAST(:ids AS bigint[])) AND day = :day")
 
 # What the current row has from the day's score as it is.

@@ -10,11 +10,10 @@ from typing import Any
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.alerts import service as alerts
 from app.alerts.rules import DEFAULTS, Standing, Thresholds
 from app.benchmarks import rules as peers
 from app.database import Database, fetch
-from app.health import queries
+from app.health import alerting, queries
 from app.health.rules import (
     BASELINE_WINDOWS,
     WEEK_DAYS,
@@ -159,7 +158,15 @@ async def store(
     scored, previous = judged.scored, judged.previous
     if scored:
         await _store(session, scored, previous, as_of=as_of, calculated_at=calculated_at, policy=policy)
-        await _alert(session, scored, previous, policy, thresholds, as_of=as_of, calculated_at=calculated_at)
+        await alerting.follow(
+            session,
+            [(client_id, facts.counts, health) for client_id, facts, health in scored],
+            previous,
+            policy,
+            thresholds,
+            as_of=as_of,
+            calculated_at=calculated_at,
+        )
     return judged.failures
 
 
@@ -169,35 +176,6 @@ async def score_clients(
     """Judge locked clients and store their scores; see `judge_clients` and `store`."""
     judged = await judge_clients(session, client_ids, as_of=as_of, policy=policy)
     return await store(session, judged, as_of=as_of, calculated_at=calculated_at, policy=policy)
-
-
-async def _alert(
-    session: AsyncSession,
-    scored: Sequence[tuple[int, Facts, Health]],
-    previous: Mapping[int, Standing],
-    policy: Policy,
-    thresholds: Thresholds,
-    *,
-    as_of: datetime,
-    calculated_at: datetime,
-) -> None:
-    """Have alerts follow the new scores; unscored clients neither raise nor resolve one."""
-    standings = {
-        client_id: Standing(health.score, health.light, health.risk)
-        for client_id, _, health in scored
-        if health.score is not None and health.light is not None and health.risk is not None
-    }
-    await alerts.follow_scores(
-        session,
-        {client_id: (standing, previous.get(client_id)) for client_id, standing in standings.items()},
-        green=[client_id for client_id, standing in standings.items() if standing.light is TrafficLight.GREEN],
-        green_from=policy.green_from,
-        day=as_of.date(),
-        # A day that is scored late was alarming then, not now.
-        raised_at=min(as_of, calculated_at),
-        now=calculated_at,
-        thresholds=thresholds,
-    )
 
 
 async def score_day(database: Database, as_of: datetime, calculated_at: datetime) -> None:
