@@ -46,6 +46,8 @@ class Work:
     following: Callable[[AsyncSession, int, int], Awaitable[Sequence[int]]]
     # Locks the clients, reads what the work needs, and returns what writes it in the same transaction.
     read: Callable[[AsyncSession, Sequence[int]], Awaitable[Write]]
+    # What belongs to the end of the run, in the transaction that marks it as done.
+    finish: Callable[[AsyncSession], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ async def carry_out(database: Database, run: Claim, work: Work, pace: Pace, prog
     finally:
         await _discard(ahead)
     async with database.begin() as session:
+        if work.finish is not None:
+            await work.finish(session)
         await service.finish(session, run)
 
 
