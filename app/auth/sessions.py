@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import Headers
 
 from app.auth.models import Session, SignInCode
 from app.auth.tokens import Role, Viewer
@@ -25,6 +26,21 @@ _END = text("DELETE FROM sessions WHERE token_hash = :hash")
 _CLAIM = text("DELETE FROM sign_in_codes WHERE code_hash = :hash AND expires_at > :now RETURNING subject, role")
 _FORGET_SESSIONS = text("DELETE FROM sessions WHERE expires_at <= :now")
 _FORGET_CODES = text("DELETE FROM sign_in_codes WHERE expires_at <= :now")
+
+
+def cookie_in(headers: Headers, name: str) -> str | None:
+    """Return the value of a cookie in the headers of a request, None if it is not there.
+
+    Values that this service gives out are never quoted. Python's own parser would take quotes off, in a time that grows
+    with the square of the length: one request of a stranger would hold the process up for minutes.
+    """
+    found = None
+    for header in headers.getlist("cookie"):
+        for part in header.split(";"):
+            key, _, value = part.partition("=")
+            if key.strip() == name:
+                found = value.strip()
+    return found
 
 
 async def issue_code(session: AsyncSession, *, subject: str, role: Role, now: datetime) -> str:

@@ -8,7 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth.sessions import Sessions
+from app.auth.sessions import Sessions, cookie_in
 from app.dashboard.files import HEADERS
 from app.errors import ExpectedError, InvalidInput, Unavailable
 from app.graphql.errors import expected_error
@@ -49,7 +49,7 @@ def session_endpoint(sessions: Sessions) -> Callable[[Request], Awaitable[Respon
 async def sign_out(request: Request, sessions: Sessions) -> Response:
     """End the session of the request's cookie, if there is one, and take the cookie back."""
     name = sessions.cookie("session")
-    token = request.cookies.get(name)
+    token = cookie_in(request.headers, name)
     if token is not None:
         await sessions.end(token)
     response = Response(status_code=204, headers=HEADERS)

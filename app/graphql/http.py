@@ -27,7 +27,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from app.auth.sessions import Sessions
+from app.auth.sessions import Sessions, cookie_in
 from app.auth.tokens import Verifier, Viewer
 from app.errors import ExpectedError, Unauthenticated, Unavailable
 from app.graphql.compression import MIN_BYTES, accepts_gzip, compressed
@@ -202,7 +202,7 @@ class GraphQLEndpoint:
     async def caller(self, request: Request) -> Viewer | ExpectedError:
         """Return who sends the request, by its token or else by its session, or why that is not known."""
         if "authorization" not in request.headers and self.sessions is not None:
-            token = request.cookies.get(self.sessions.cookie("session"))
+            token = cookie_in(request.headers, self.sessions.cookie("session"))
             if token is not None:
                 return await viewer_of_session(request, self.sessions, token)
         return await viewer_of(request, self.verifier)

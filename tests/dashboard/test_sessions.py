@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -205,6 +206,25 @@ async def test_a_cookie_that_nobody_was_given_is_refused(api: Api, token: str) -
         answer = await ask(api, VIEWER, {"Cookie": f"{COOKIE}={token}", "Sec-Fetch-Site": "same-origin"}, path)
         assert refusal(answer.json()) == ENDED
     assert await api.rows() == before
+
+
+@pytest.mark.parametrize("others", ["a=b; {}", 'a="b; {}', "=; ;; {}", "{};{}x=b", f"{COOKIE}=older; {{}}"])
+async def test_the_cookie_is_found_among_others(api: Api, database: Database, others: str) -> None:
+    token = (await enter(api, await code_for(database))).cookies[COOKIE]
+    cookie = others.format(f"{COOKIE}={token}", COOKIE)
+    answer = await ask(api, VIEWER, {"Cookie": cookie, **OWN_PAGES[0]})
+    assert answer.json()["data"]["viewer"]["subject"] == SUBJECT
+
+
+async def test_no_cookie_holds_the_process_up(api: Api) -> None:
+    """A value in quotes with this many backslashes takes the parser of Python's library minutes."""
+    value = '"' + "\\" * 1_000_000 + '"'
+    cookie = {"Cookie": f"{COOKIE}={value}", **OWN_PAGES[0]}
+    started = monotonic()
+    for path in ("/graphql", "/graphql/stream"):
+        assert refusal((await ask(api, VIEWER, cookie, path)).json()) == ENDED
+    assert (await api.http.delete("/session", headers=cookie)).status_code == 204
+    assert monotonic() - started < 2
 
 
 async def test_a_session_lasts_as_long_as_the_setting_says(settings: Settings, database: Database) -> None:
