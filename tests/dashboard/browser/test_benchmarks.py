@@ -300,6 +300,7 @@ async def test_under_five_peers_nothing_is_sent_and_nothing_is_shown(
     await expect(notice).to_be_visible()
     await notice.get_by_role("button", name="All clients").click()
     await expect(page).to_have_url(f"{product.url}/benchmarks?client={client['id']}")
+    await expect_metrics(page, await group(product, client), client)
 
 
 async def test_a_peer_that_has_left_keeps_its_page_and_is_not_recalculated(
