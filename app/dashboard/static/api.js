@@ -97,7 +97,7 @@ export function errorIn(payload, requestId = null) {
 export function signedOutOr(error) {
   if (error.code === "UNAUTHENTICATED" && location.pathname !== "/sign-in") {
     sessionStorage.setItem("wanted", location.pathname + location.search);
-    location.assign("/sign-in");
+    location.replace("/sign-in");
   }
   return error;
 }

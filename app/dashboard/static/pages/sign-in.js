@@ -3,10 +3,18 @@
  * organisation's own sign-in people who were not let in come back here with the reason (`?error=`).
  */
 
-import { errorIn } from "../api.js";
+import { ask, errorIn, gql } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { PageHeading, useTitle } from "../router.js";
 import { Failure, Icon, Skeleton } from "../ui.js";
+
+const WHO = gql`
+  query Who {
+    viewer {
+      subject
+    }
+  }
+`;
 
 const REASONS = {
   denied: "The sign-in was cancelled, or your organisation does not let you in.",
@@ -25,6 +33,8 @@ export default function SignInPage() {
     // A code works once and must not stay in the history; neither should an old reason.
     history.replaceState(null, "", "/sign-in");
     if (code !== null) signIn(code).then(enter, setError);
+    // Back, or a bookmark, leads a signed-in person here; to everybody else the page says how to get in.
+    else if (error === null) ask(WHO).then(enter, () => {});
   }, [code]);
   return html`
     <main class="sign-in" id="main">
