@@ -80,7 +80,6 @@ class KeySet:
         return self._tried_at is None or self._clock() - self._tried_at >= pause
 
     async def _fetch(self) -> None:
-        self._tried_at = self._clock()
         try:
             url = self._jwks_url or endpoint(await asyncio.to_thread(discover, self._issuer), "jwks_uri")
             self._keys = _keys_of(await asyncio.to_thread(get_json, url))
@@ -89,8 +88,11 @@ class KeySet:
             self._failed = True
             _log.warning("oidc_keys_not_fetched", issuer=self._issuer, reason=str(error))
             return
+        finally:
+            # Whoever has waited meanwhile does not ask an issuer again that has just kept somebody waiting.
+            self._tried_at = self._clock()
         self._failed = False
-        self._fetched_at = self._clock()
+        self._fetched_at = self._tried_at
 
 
 def _keys_of(document: dict[str, Any]) -> dict[tuple[str, str | None], jwt.PyJWK]:

@@ -127,9 +127,7 @@ class Issuer:
             url = document["token_endpoint"]
             answer = await asyncio.to_thread(get_json, url, urlencode(form).encode(), headers)
         except HTTPError as error:
-            # The body says why, in words for whoever has set the client up.
-            with error:
-                reason = error.read(1_000).decode(errors="replace")
+            reason = await asyncio.to_thread(_words_of, error)
             _log.warning("oidc_code_not_exchanged", issuer=self.issuer, status=error.code, reason=reason)
             if error.code >= 500:
                 raise Unavailable(_UNREACHABLE) from error
@@ -147,7 +145,6 @@ class Issuer:
         async with self._discovering:
             age = None if self._tried_at is None else self._clock() - self._tried_at
             if age is None or age >= (MAX_AGE if self._discovered else RETRY_PAUSE):
-                self._tried_at = self._clock()
                 try:
                     document = await asyncio.to_thread(discover, self.issuer)
                     for name in ("authorization_endpoint", "token_endpoint"):
@@ -156,9 +153,21 @@ class Issuer:
                 except (OSError, HTTPException, ValueError) as error:
                     # What is known stays in use while the issuer does not answer.
                     _log.warning("oidc_issuer_not_reached", issuer=self.issuer, reason=str(error))
+                finally:
+                    # Whoever has waited meanwhile does not ask an issuer again that has just kept somebody waiting.
+                    self._tried_at = self._clock()
         if self._discovered is None:
             raise Unavailable(_UNREACHABLE)
         return self._discovered
+
+
+def _words_of(error: HTTPError) -> str:
+    """Return what the body of a refusal says, in words for whoever has set the client up."""
+    try:
+        with error:
+            return error.read(1_000).decode(errors="replace")
+    except (OSError, HTTPException) as broken:
+        return str(broken)
 
 
 def issuer_from(settings: Settings, verifier: Verifier) -> Issuer | None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from app.auth import keys as module
 from app.auth.keys import MAX_AGE, PAUSE, RETRY_PAUSE, KeySet
 from app.auth.tokens import Role, Verifier, verifier_from
 from app.errors import Unauthenticated, Unavailable
@@ -202,6 +203,24 @@ async def test_without_keys_the_issuer_is_asked_again_after_five_seconds(issuer:
     issuer.answers = answers
     clock.seconds += RETRY_PAUSE
     assert (await keys.find("RS256", "rsa-1")).key_id == "rsa-1"
+
+
+async def test_an_issuer_that_keeps_everybody_waiting_is_asked_once(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of those who wait would wait for the attempts of all before."""
+    clock, asked = Clock(), []
+
+    def hang(url: str) -> dict[str, Any]:
+        asked.append(url)
+        clock.seconds += 2 * RETRY_PAUSE
+        raise TimeoutError
+
+    monkeypatch.setattr(module, "discover", hang)
+    keys = KeySet(issuer.url, clock=clock)
+    found = await asyncio.gather(*(keys.find("RS256", "rsa-1") for _ in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in found] == [Unavailable] * 5
+    assert asked == [issuer.url]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ class Issuer:
     # "basic" or "post": how a client with a secret shows it.
     method: str = "basic"
     up: bool = True
+    # Whether it keeps what it has begun to answer to itself.
+    stalls: bool = False
     # What the ID tokens say beyond, or instead of, the usual; a value of None leaves the claim out.
     claims: dict[str, Any] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -141,7 +143,11 @@ def running_issuer(name: str = "127.0.0.1") -> Iterator[Issuer]:
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if issuer.stalls:
+                # Until the other side has given up.
+                self.rfile.read(1)
+            else:
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Print nothing."""

@@ -1,8 +1,10 @@
 """Signing in at an OIDC issuer, which is a real HTTP server: the way there and back, and every way to be refused."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -10,6 +12,8 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from app.auth import discovery
+from app.auth import oidc as module
 from app.auth.keys import MAX_AGE, RETRY_PAUSE
 from app.auth.oidc import Attempt, Issuer
 from app.auth.tokens import verifier_from
@@ -248,6 +252,40 @@ async def test_the_issuer_is_asked_again_after_a_while_and_not_before(issuer: fa
     assert (await asking.address(Attempt.new())).startswith(f"{issuer.url}/authorize?tenant=a%20b&response_type=code&")
     now, issuer.up = RETRY_PAUSE + MAX_AGE, False
     assert (await asking.address(Attempt.new())).startswith(issuer.url)
+
+
+async def test_an_issuer_that_stalls_in_the_middle_of_a_refusal_holds_nobody_else_up(
+    api: Api, issuer: fake.Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "TIMEOUT", 1.0)
+    brought = issuer.authorize(await leave(api))
+    issuer.stalls = True
+    coming = asyncio.create_task(refused(api, {**brought, "code": "unknown"}, "refused"))
+    longest = 0.0
+    while not coming.done():
+        started = monotonic()
+        await asyncio.sleep(0.01)
+        longest = max(longest, monotonic() - started)
+    assert "did not accept the code" in await coming
+    assert longest < 0.7
+
+
+async def test_an_issuer_that_keeps_everybody_waiting_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = 0.0, []
+
+    def hang(url: str) -> dict[str, Any]:
+        nonlocal now
+        asked.append(url)
+        now += 2 * RETRY_PAUSE
+        raise TimeoutError
+
+    monkeypatch.setattr(module, "discover", hang)
+    url = "https://issuer.example"
+    verifier = verifier_from(Settings(oidc_issuer=url))
+    asking = Issuer(url, verifier, client_secret=None, redirect_uri="", scope="openid", clock=lambda: now)
+    found = await asyncio.gather(*(asking.address(Attempt.new()) for _ in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in found] == [Unavailable] * 5
+    assert asked == [url]
 
 
 @pytest.mark.parametrize(
