@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.auth.sessions import Sessions, cookie_in
@@ -31,6 +31,9 @@ def session_endpoint(sessions: Sessions) -> Callable[[Request], Awaitable[Respon
             if request.method == "DELETE":
                 return await sign_out(request, sessions)
             token, viewer = await sessions.start_by_code(await _code(request), datetime.now(UTC))
+        except ClientDisconnect:
+            # Nobody is left to read an answer.
+            return Response(status_code=204)
         except Exception as error:
             expected = expected_error(error)
             if expected is None:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
+from starlette.requests import Request
 from structlog.testing import capture_logs
 
-from app.auth.sessions import CODE_LIFETIME
+from app.auth.sessions import CODE_LIFETIME, Sessions
 from app.auth.tokens import Role
+from app.dashboard.signing_in import session_endpoint
 from app.database import Database
 from app.errors import InvalidInput
 from app.settings import Settings
@@ -144,6 +146,20 @@ async def test_what_holds_no_code_is_refused(api: Api, body: bytes) -> None:
     assert refusal(answer.json())["code"] == "INVALID_INPUT"
     assert api.statements == []
     assert await api.rows() == before
+
+
+async def test_who_leaves_in_the_middle_of_a_code_is_not_missed() -> None:
+    """A stranger's broken connection is no fault of this service, and nothing for its log."""
+    messages = iter([{"type": "http.request", "body": b'{"co', "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    scope = {"type": "http", "method": "POST", "path": "/session", "headers": [(b"sec-fetch-site", b"same-origin")]}
+    sessions = Sessions(cast("Database", None), "http://api", timedelta(hours=1))
+    with capture_logs() as logs:
+        answer = await session_endpoint(sessions)(Request({**scope, "scheme": "http", "query_string": b""}, receive))
+    assert (answer.headers.get("set-cookie"), logs) == (None, [])
 
 
 @pytest.mark.parametrize("code", ["nonsense", "a" * 43, "ä\u0000\ud7ff", "' OR true --"])
