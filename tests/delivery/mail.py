@@ -1,0 +1,61 @@
+"""A mail server on this machine that keeps what it is given."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+
+@dataclass
+class Mail:
+    """One message with its envelope."""
+
+    recipients: list[str]
+    message: EmailMessage
+
+
+@dataclass
+class Mailbox:
+    """A listening mail server and what came in until now."""
+
+    port: int = 0
+    mails: list[Mail] = field(default_factory=list)
+    # What recipients are answered with.
+    verdict: str = "250 fine"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Speak as much of SMTP as a client needs."""
+        recipients: list[str] = []
+        writer.write(b"220 mail.example ESMTP\r\n")
+        while line := await reader.readline():
+            command = line.decode().strip()
+            match command[:4].upper():
+                case "RCPT":
+                    recipients.append(command[8:].strip("<>"))
+                    said = self.verdict
+                case "DATA":
+                    writer.write(b"354 go on\r\n")
+                    content = await reader.readuntil(b"\r\n.\r\n")
+                    message = message_from_bytes(content[:-5], policy=policy.default)
+                    self.mails.append(Mail(recipients, message))
+                    recipients, said = [], "250 fine"
+                case "QUIT":
+                    break
+                case _:
+                    said = "250 fine"
+            writer.write(f"{said}\r\n".encode())
+        writer.close()
+
+
+@asynccontextmanager
+async def mailing() -> AsyncIterator[Mailbox]:
+    """Yield a mail server on 127.0.0.1."""
+    mailbox = Mailbox()
+    server = await asyncio.start_server(mailbox.serve, "127.0.0.1", 0)
+    mailbox.port = server.sockets[0].getsockname()[1]
+    try:
+        yield mailbox
+    finally:
+        server.close()
