@@ -12,7 +12,7 @@ from app.auth.sessions import Sessions, cookie_in
 from app.dashboard.files import HEADERS
 from app.errors import ExpectedError, InvalidInput, Unavailable
 from app.graphql.errors import expected_error
-from app.graphql.http import STATUS_OF_CODE, coded_error, errors_response, own_origin, request_id
+from app.graphql.http import NOT_KEPT, STATUS_OF_CODE, coded_error, errors_response, own_origin, request_id
 
 MAX_BYTES = 1_000
 
@@ -42,7 +42,7 @@ def session_endpoint(sessions: Sessions) -> Callable[[Request], Awaitable[Respon
                 _log.warning("unavailable", request_id=request_id(request), reason=f"{type(error).__name__}: {error}")
             return _refusal(expected)
         _log.info("signed_in", subject=viewer.subject, role=viewer.role, by="code")
-        response = Response(status_code=204, headers=HEADERS)
+        response = Response(status_code=204, headers={**HEADERS, **NOT_KEPT})
         set_session(response, sessions, token)
         return response
 
@@ -55,7 +55,7 @@ async def sign_out(request: Request, sessions: Sessions) -> Response:
     token = cookie_in(request.headers, name)
     if token is not None:
         await sessions.end(token)
-    response = Response(status_code=204, headers=HEADERS)
+    response = Response(status_code=204, headers={**HEADERS, **NOT_KEPT})
     response.delete_cookie(name, secure=sessions.secure, httponly=True, samesite="strict")
     return response
 

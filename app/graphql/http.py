@@ -39,6 +39,9 @@ GRAPHQL_RESPONSE = "application/graphql-response+json"
 # What an answer without data is called in HTTP where the caller asked for that; 400 is any other code.
 STATUS_OF_CODE = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "INTERNAL": 500, "UNAVAILABLE": 503}
 
+# What is for one caller is for no cache on the way, and is never taken for another kind of file.
+NOT_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
 # Bytes beyond the limit that are read and thrown away, so that the caller can be told.
 DISCARDED_BYTES = 10_000_000
 
@@ -211,7 +214,7 @@ class GraphQLEndpoint:
         """Compress a long answer to a browser; programs, which send tokens, are near and would rather not wait."""
         if "authorization" in request.headers or len(response.body) < MIN_BYTES or not accepts_gzip(request.headers):
             return response
-        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        headers = {**NOT_KEPT, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return Response(compressed(bytes(response.body)), response.status_code, headers, response.media_type)
 
     async def read_operation(self, request: Request) -> Operation:
@@ -266,21 +269,21 @@ def errors_response(
     status: int, errors: list[dict[str, Any]], *, media_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return an answer without data."""
-    return Response(orjson.dumps({"errors": errors}), status, headers, media_type)
+    return Response(orjson.dumps({"errors": errors}), status, {**NOT_KEPT, **(headers or {})}, media_type)
 
 
 def _response(request: Request, result: ExecutionResult) -> Response:
     """Return a result in the media type that the caller asked for."""
     media_type = GRAPHQL_RESPONSE if _wants_graphql_response(request.headers.get("accept", "")) else JSON
     if not result.errors:
-        return Response(orjson.dumps({"data": result.data}), media_type=media_type)
+        return Response(orjson.dumps({"data": result.data}), 200, NOT_KEPT, media_type)
     executed = not isinstance(result, PreExecutionError)
     errors = coded_errors(result.errors, executed=executed, request_id=request_id(request))
     request.scope.setdefault("state", {})["code"] = errors[0]["extensions"]["code"]
     # Errors before the first field, in the variables for example, have no path; any other error left data behind,
     # be it null.
     if all(error.path is not None for error in result.errors):
-        return Response(orjson.dumps({"data": result.data, "errors": errors}), media_type=media_type)
+        return Response(orjson.dumps({"data": result.data, "errors": errors}), 200, NOT_KEPT, media_type)
     # By the GraphQL-over-HTTP specification plain JSON says 200 to every request that is well formed.
     status = 200 if media_type == JSON else STATUS_OF_CODE.get(errors[0]["extensions"]["code"], 400)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None

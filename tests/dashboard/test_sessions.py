@@ -284,6 +284,24 @@ async def test_signing_out_ends_the_session_and_no_other(
     assert (await api.http.delete("/session", headers=headers)).status_code == 204
 
 
+async def test_no_cache_keeps_an_answer(api: Api, database: Database) -> None:
+    entering = await enter(api, await code_for(database))
+    gzip = {**OWN_PAGES[0], "Accept-Encoding": "gzip"}
+    answers = [
+        entering,
+        await enter(api, "nonsense"),
+        await ask(api, VIEWER),
+        await ask(api, "{ __schema { types { name description } } }", gzip),
+        await ask(api, "{ nothing }"),
+        await ask(api, VIEWER, {}),
+        await ask(api, VIEWER, {}, "/graphql/stream"),
+        await ask(api, RECALCULATE),
+        await api.http.delete("/session", headers=OWN_PAGES[0]),
+    ]
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
+
+
 async def test_a_token_goes_before_the_cookie(api: Api, database: Database) -> None:
     await sign_in(api, database)
     api.statements.clear()
