@@ -130,6 +130,20 @@ async def test_a_server_that_is_gone_before_the_page_is_live_is_found_again(
     await expect(badge).to_contain_text(str(before + 2))
 
 
+async def test_a_network_that_is_gone_is_noticed_at_once_and_found_again(product: Product, visit: Open) -> None:
+    before = await number_open(product)
+    client, _ = await some_client(product)
+    person = await visit("/alerts")
+    person.allow("ERR_INTERNET_DISCONNECTED")
+    await expect_open(person.page, before)
+    await person.page.context.set_offline(True)
+    await expect(offline(person.page)).to_be_visible()
+    await raise_alerts(product.database, client, 12)
+    await person.page.context.set_offline(False)
+    await expect(offline(person.page)).to_have_count(0)
+    await expect_open(person.page, before + 1)
+
+
 async def test_what_was_typed_is_kept_until_the_server_takes_it(product: Product, visit: Open, web: WebServer) -> None:
     before = await number_open(product)
     person = await visit("/alerts")
