@@ -182,8 +182,10 @@ function useAnswer(question, load) {
   };
 }
 
+// What was changed here may show elsewhere, too: counts, orders, a score that is calculated anew. What was kept is shown
+// on the way back, and asked for again.
 onChange((object) => {
-  for (const [question, { answer, at }] of kept) kept.set(question, { answer: patched(answer, object), at });
+  for (const [question, { answer }] of kept) kept.set(question, { answer: patched(answer, object), at: 0 });
 });
 
 /** Has every kept answer asked for anew when it is shown next, as after a calculation that may have changed any. */
