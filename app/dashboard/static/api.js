@@ -96,7 +96,8 @@ export function errorIn(payload, requestId = null) {
 /** Leads a person without a session to the sign-in page, and back to this one afterwards; returns the error. */
 export function signedOutOr(error) {
   if (error.code === "UNAUTHENTICATED" && location.pathname !== "/sign-in") {
-    sessionStorage.setItem("wanted", location.pathname + location.search);
+    // All of the address: a path that begins with two slashes would, alone, name another site.
+    sessionStorage.setItem("wanted", location.href);
     location.replace("/sign-in");
   }
   return error;

@@ -40,6 +40,19 @@ async def test_without_a_session_every_page_leads_to_the_sign_in_and_back(
     await expect(stranger.page.get_by_role("heading", level=1)).to_have_text("Alerts")
 
 
+async def test_signing_in_leads_to_no_other_site(product: Product, visit: Open, look: Look) -> None:
+    """A path that begins with two slashes would, as a link, lead to the site that it names."""
+    stranger = await visit(f"{product.url}//strange.invalid/", role=None, look=look)
+    stranger.allow(REFUSED)
+    await stranger.page.evaluate("""async () => {
+        const { signedOutOr } = await import(document.querySelector("link[href$='/api.js']").href);
+        signedOutOr({ code: "UNAUTHENTICATED" });
+    }""")
+    await expect(stranger.page).to_have_url(f"{product.url}/sign-in")
+    await stranger.page.goto(await product.sign_in_address(Role.CLIENT_SUCCESS))
+    await expect(stranger.page).to_have_url(f"{product.url}//strange.invalid/")
+
+
 async def test_signing_out_ends_the_session_for_good(product: Product, visit: Open, look: Look) -> None:
     person = await visit(await product.sign_in_address(Role.CLIENT_SUCCESS), role=None, look=look)
     await expect(person.page.get_by_role("heading", level=1)).to_have_text("Portfolio")
