@@ -16,6 +16,7 @@ from app.database import Database
 from app.jobs import JobQueue
 from app.logs import configure_logging
 from app.runs import sweeping
+from app.runs.execution import thresholds_of
 from app.runs.schedule import daily, take_next_slot
 from app.settings import Settings, get_settings
 
@@ -61,7 +62,7 @@ async def _take_slot(database: Database, settings: Settings, now: datetime) -> N
 
 async def _give_up(database: Database, settings: Settings) -> None:
     async with database.begin() as session:
-        await sweeping.give_up(session, max_attempts=settings.max_attempts)
+        await sweeping.give_up(session, max_attempts=settings.max_attempts, thresholds=thresholds_of(settings))
 
 
 async def _resend(database: Database, queue: JobQueue, settings: Settings) -> None:

@@ -21,6 +21,7 @@ class Alert(SQLModel, table=True):
         Index("ix_alerts_client_id_raised_at", "client_id", "raised_at", "id"),
         Index("ix_alerts_unresolved", "client_id", postgresql_where=text("status <> 'RESOLVED'")),
         Index("ix_alerts_created_at", "created_at"),
+        Index("ix_alerts_held", "run_id", postgresql_where=text("held")),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
@@ -40,7 +41,14 @@ class Alert(SQLModel, table=True):
     risk_before: RiskLevel | None = Field(default=None, sa_type=enum_column(RiskLevel, "risk_before"))
     risk_after: RiskLevel | None = Field(default=None, sa_type=enum_column(RiskLevel, "risk_after"))
     raised_at: datetime
-    # When the row was written, by the database's clock: what live subscribers have not seen yet.
+    # The recalculation of everybody that raised it; null for what any other calculation has raised.
+    run_id: int | None = Field(default=None, foreign_key="runs.id", sa_type=BigInteger)
+    # Nobody is told of it yet: its run is not over, or has raised so many that an administrator has to decide.
+    held: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    # When an administrator found that it tells of a broken feed and of nothing else.
+    discarded_at: datetime | None = None
+    # When the row was written, or released if it was held, by the database's clock: what live subscribers have not
+    # seen yet.
     created_at: datetime = Field(sa_column_kwargs={"server_default": text("clock_timestamp()")})
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = Field(default=None, sa_type=Text)

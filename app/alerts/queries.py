@@ -17,11 +17,12 @@ UNRESOLVED = text(
 
 RAISE = text(
     "INSERT INTO alerts (client_id, day, kinds, kind, status, message, score_before, score_after, light_before, "
-    "light_after, risk_before, risk_after, raised_at) "
+    "light_after, risk_before, risk_after, raised_at, run_id, held) "
     "SELECT client_id, :day, kinds, kinds[1], 'OPEN', message, score_before, score_after, light_before, light_after, "
-    "risk_before, risk_after, :raised_at FROM jsonb_to_recordset(CAST(:alerts AS jsonb)) AS new(client_id bigint, "
-    "kinds text[], message text, score_before smallint, score_after smallint, light_before text, light_after text, "
-    "risk_before text, risk_after text) RETURNING id, client_id"
+    "risk_before, risk_after, :raised_at, :run_id, CAST(:run_id AS bigint) IS NOT NULL "
+    "FROM jsonb_to_recordset(CAST(:alerts AS jsonb)) AS new(client_id bigint, kinds text[], message text, "
+    "score_before smallint, score_after smallint, light_before text, light_after text, risk_before text, "
+    "risk_after text) RETURNING id, client_id"
 )
 
 ADD_CAUSES = text(
@@ -45,7 +46,7 @@ RESOLVE = text(
 COLUMNS = (
     "a.id, a.client_id, a.kind, a.kinds, a.status, a.message, a.score_before, a.score_after, a.light_before, "
     "a.light_after, a.risk_before, a.risk_after, a.raised_at, a.created_at, "
-    "a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at"
+    "a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at, a.held, a.discarded_at"
 )
 
 BY_IDS = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.id = ANY(CAST(:ids AS bigint[]))")
@@ -61,13 +62,40 @@ ACKNOWLEDGE = text(
 # clock is the database's, and comes even where there is no alert.
 WRITTEN_SINCE = text(
     f"SELECT t.looked_at, {COLUMNS} FROM (SELECT clock_timestamp() AS looked_at) AS t "
-    "LEFT JOIN alerts AS a ON a.created_at >= CAST(:since AS timestamptz) ORDER BY a.created_at, a.id"
+    "LEFT JOIN alerts AS a ON a.created_at >= CAST(:since AS timestamptz) AND NOT a.held AND a.discarded_at IS NULL "
+    "ORDER BY a.created_at, a.id"
+)
+
+HELD_OF_RUN = text("SELECT id, client_id FROM alerts WHERE run_id = :run_id AND held ORDER BY id FOR UPDATE")
+
+# The clients that have a score of the day; whoever was scored for a later one raises no alert about it.
+COUNT_SCORED = text("SELECT count(*) AS clients FROM clients WHERE scored_day = :day AND score IS NOT NULL")
+
+# Those of a run that is going on are for its end to decide.
+HELD_OF_FINISHED = text(
+    "SELECT a.id, a.run_id FROM alerts AS a JOIN runs AS r ON r.id = a.run_id WHERE a.held "
+    "AND r.finished_at IS NOT NULL AND (CAST(:run_id AS bigint) IS NULL OR a.run_id = :run_id) "
+    "ORDER BY a.id FOR UPDATE OF a"
+)
+
+RUN_EXISTS = text("SELECT id FROM runs WHERE id = :run_id")
+
+RELEASE = text(
+    "UPDATE alerts SET held = false, created_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS bigint[])) "
+    "RETURNING id, status"
+)
+
+# A discarded alert keeps no other away, and nobody has to look after it.
+DISCARD = text(
+    "UPDATE alerts SET held = false, discarded_at = :now, status = 'RESOLVED', "
+    "resolved_at = coalesce(resolved_at, :now) WHERE id = ANY(CAST(:ids AS bigint[]))"
 )
 
 CONDITIONS = {
     "statuses": "a.status = ANY(CAST(:statuses AS text[]))",
     "client_id": "a.client_id = :client_id",
     "owner": "c.owner = :owner",
+    "held": "a.held = :held",
 }
 
 

@@ -16,6 +16,7 @@ from app.alerts.rules import AlertStatus, Standing, Thresholds, is_noise, messag
 from app.audit import service as audit
 from app.audit.models import AuditAction
 from app.database import fetch
+from app.delivery import service as delivery
 from app.errors import Conflict, InvalidInput, NotFound
 
 MAX_NOTE = 2000
@@ -28,6 +29,7 @@ class Filter:
     statuses: Sequence[AlertStatus] | None = None
     client_id: int | None = None
     owner: str | None = None
+    held: bool | None = None
 
     def conditions(self) -> dict[str, Any]:
         """Return the conditions that are set, as the parameters of the statements."""
@@ -52,11 +54,13 @@ async def follow_scores(
     raised_at: datetime,
     now: datetime,
     thresholds: Thresholds,
+    run_id: int | None,
 ) -> Mapping[int, int]:
     """Resolve and raise what the day's new scores call for, in their transaction.
 
     `standings` maps a client to how it stands and how it stood on the previous scoring day, `green` are those whose
-    light is green now. Calculating the day again raises nothing twice. Returns the alerts raised, by client.
+    light is green now. Calculating the day again raises nothing twice. Alerts raised for a `run_id` are held until the
+    end of that run decides about them; see `app.alerts.holding`. Returns the alerts raised, by client.
     """
     if green:
         values = {"ids": list(green), "day": day, "green_from": green_from, "at": raised_at}
@@ -90,8 +94,10 @@ async def follow_scores(
     ]
     if not raised:
         return {}
-    values = {"alerts": orjson.dumps(raised).decode(), "day": day, "raised_at": raised_at}
-    return {row.client_id: row.id for row in await fetch(session, queries.RAISE, **values)}
+    values = {"alerts": orjson.dumps(raised).decode(), "day": day, "raised_at": raised_at, "run_id": run_id}
+    by_client = {row.client_id: row.id for row in await fetch(session, queries.RAISE, **values)}
+    await delivery.queue(session, list(by_client.values()), held=run_id is not None)
+    return by_client
 
 
 async def add_causes(session: AsyncSession, causes: Mapping[int, Sequence[Cause]]) -> None:
@@ -161,6 +167,8 @@ async def acknowledge(
     found = await fetch(session, queries.LOCK, id=alert_id)
     if not found:
         raise NotFound("There is no alert with this id.")
+    if found[0].discarded_at is not None:
+        raise Conflict("The alert was discarded, since it told of a broken feed.")
     if found[0].status == AlertStatus.RESOLVED:
         raise Conflict("The alert is resolved already, since the client's light is green again.")
     if found[0].status == AlertStatus.OPEN:

@@ -71,7 +71,16 @@ class Alert(Node):
     acknowledged_at: datetime | None = strawberry.field(description="When it was acknowledged, null if never.")
     acknowledged_by: str | None = strawberry.field(description="Who acknowledged it, null if nobody.")
     note: str | None = strawberry.field(description="What the person who acknowledged it wrote.")
-    resolved_at: datetime | None = strawberry.field(description="When the light was green again, null until then.")
+    resolved_at: datetime | None = strawberry.field(
+        description="When the light was green again, or the alert was discarded; null until then."
+    )
+    held: bool = strawberry.field(
+        description="Whether nobody is told of it yet, because the recalculation that raised it is not over, or has "
+        "raised so many that a feed has probably broken. Held alerts wait for releaseHeldAlerts or discardHeldAlerts."
+    )
+    discarded_at: datetime | None = strawberry.field(
+        description="When an administrator discarded it as the work of a broken feed, null unless that was done."
+    )
 
     @strawberry.field(description="The client that the alert is about.")
     async def client(self, info: Info) -> Client:
@@ -114,6 +123,7 @@ class AlertFilter:
     status: list[AlertStatus] | None = strawberry.field(default=None, description="Any of these states.")
     client_id: strawberry.ID | None = strawberry.field(default=None, description="The client with this id.")
     owner: str | None = strawberry.field(default=None, description="Exactly this owner's e-mail address.")
+    held: bool | None = strawberry.field(default=None, description="Held, or not.")
 
 
 @strawberry.input(description="Which alert to acknowledge.")
@@ -196,6 +206,8 @@ def alert_of(row: Row[Any]) -> Alert:
         acknowledged_by=row.acknowledged_by,
         note=row.note,
         resolved_at=row.resolved_at,
+        held=row.held,
+        discarded_at=row.discarded_at,
     )
 
 
@@ -215,7 +227,7 @@ def alert_filter_of(filter_: AlertFilter | None) -> Filter:
     if "\0" in (filter_.owner or ""):
         raise InvalidInput("owner", "owner must not contain the NUL character.")
     client_id = None if filter_.client_id is None else key_of("clientId", filter_.client_id, "Client")
-    return Filter(filter_.status, client_id, filter_.owner)
+    return Filter(filter_.status, client_id, filter_.owner, filter_.held)
 
 
 def connection_of(rows: Sequence[Row[Any]], wanted: Filter, first: int, after: str | None) -> AlertConnection:

@@ -183,7 +183,7 @@ _publish(
     "Where an alert stands.",
     OPEN="Nobody has looked at it yet.",
     ACKNOWLEDGED="Somebody looks after it.",
-    RESOLVED="The client's light is green again.",
+    RESOLVED="The client's light is green again, or the alert was discarded.",
 )
 _publish(
     Role,

@@ -12,6 +12,7 @@ from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_k
 from app.graphql.context import Info, require
 from app.graphql.errors import TYPED_ERRORS
 from app.graphql.execution import Execution
+from app.graphql.held_alerts import HeldAlertMutation
 from app.graphql.http import Schema
 from app.graphql.pagination import Node, split_id
 from app.graphql.runs import Run, RunMutation, RunQuery, run_by_key
@@ -42,7 +43,7 @@ class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, RunQuery):
 
 
 @strawberry.type(description="What can be changed.")
-class Mutation(ClientMutation, AlertMutation, RunMutation):
+class Mutation(ClientMutation, AlertMutation, HeldAlertMutation, RunMutation):
     """All mutations."""
 
 

@@ -28,8 +28,12 @@ async def follow(
     *,
     as_of: datetime,
     calculated_at: datetime,
+    run_id: int | None,
 ) -> None:
-    """Have alerts follow the new scores; unscored clients neither raise nor resolve one."""
+    """Have alerts follow the new scores; unscored clients neither raise nor resolve one.
+
+    Alerts raised for a `run_id` are held until that run ends.
+    """
     standings = {
         client_id: Standing(health.score, health.light, health.risk)
         for client_id, _, health in scored
@@ -45,6 +49,7 @@ async def follow(
         raised_at=min(as_of, calculated_at),
         now=calculated_at,
         thresholds=thresholds,
+        run_id=run_id,
     )
     if not raised:
         return

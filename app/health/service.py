@@ -150,9 +150,11 @@ async def store(
     calculated_at: datetime,
     policy: Policy,
     thresholds: Thresholds = DEFAULTS,
+    run_id: int | None = None,
 ) -> Mapping[int, str]:
     """Replace the day's scores of the clients that were judged in the same transaction, and have alerts follow.
 
+    Alerts raised for a `run_id` are held until that run ends.
     Returns the reason for each client whose facts contradict themselves; its earlier scores stay as they are.
     """
     scored, previous = judged.scored, judged.previous
@@ -166,6 +168,7 @@ async def store(
             thresholds,
             as_of=as_of,
             calculated_at=calculated_at,
+            run_id=run_id,
         )
     return judged.failures
 

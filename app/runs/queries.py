@@ -70,7 +70,7 @@ RESEND = text(
 GIVE_UP = text(
     "UPDATE runs SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = :reason "
     f"WHERE id IN (SELECT id FROM runs WHERE {UNHELD} AND fruitless_attempts >= :max_attempts "
-    "FOR UPDATE SKIP LOCKED) RETURNING id, kind"
+    "FOR UPDATE SKIP LOCKED) RETURNING id, kind, day"
 )
 
 # Whoever holds it creates the next slot; it ends with its transaction, however that ends.

@@ -6,8 +6,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import jobs
+from app.alerts.holding import settle
+from app.alerts.rules import DEFAULTS, Thresholds
 from app.database import fetch
 from app.runs import queries
+from app.runs.models import RunKind
 
 log = structlog.get_logger(__name__)
 
@@ -26,11 +29,16 @@ async def resend(session: AsyncSession, *, after: timedelta, limit: int) -> list
     return run_ids
 
 
-async def give_up(session: AsyncSession, *, max_attempts: int) -> list[int]:
-    """Mark runs as failed whose last `max_attempts` attempts got no further, and return their ids."""
+async def give_up(session: AsyncSession, *, max_attempts: int, thresholds: Thresholds = DEFAULTS) -> list[int]:
+    """Mark runs as failed whose last `max_attempts` attempts got no further, and return their ids.
+
+    The alerts that a recalculation of everybody had raised until then are released, or stay held, being a storm.
+    """
     attempts = "The last attempt" if max_attempts == 1 else f"The last {max_attempts} attempts"
     reason = f"{attempts} to carry this out ended without getting any further; the log has the details."
     found = await fetch(session, queries.GIVE_UP, max_attempts=max_attempts, reason=reason)
     for row in found:
         log.error("run_given_up", run_id=row.id, kind=row.kind, reason=reason)
+        if row.kind == RunKind.RECALCULATE_ALL and row.day is not None:
+            await settle(session, row.id, row.day, thresholds)
     return sorted(row.id for row in found)

@@ -1,0 +1,90 @@
+"""Alerts that are held: all of a recalculation of everybody until it ends, and those of a storm until somebody decides.
+
+A feed that breaks makes many clients look worse at once. Nobody is served by hundreds of messages about it; one
+message to the operator is sent instead, and an administrator releases or discards the alerts.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.alerts import queries
+from app.alerts.rules import AlertStatus, Thresholds, is_storm
+from app.audit import service as audit
+from app.audit.models import AuditAction
+from app.database import fetch
+from app.delivery import service as delivery
+from app.errors import NotFound
+
+log = structlog.get_logger(__name__)
+
+
+async def settle(session: AsyncSession, run_id: int, day: date, thresholds: Thresholds) -> None:
+    """Release the alerts of a recalculation of everybody for `day`, or hold on to them, being a storm.
+
+    To be called in the transaction that ends the run, however it ends.
+    """
+    held = await fetch(session, queries.HELD_OF_RUN, run_id=run_id)
+    if not held:
+        return
+    clients = len({row.client_id for row in held})
+    scored = int((await fetch(session, queries.COUNT_SCORED, day=day))[0].clients)
+    if is_storm(clients, scored, thresholds):
+        log.warning("alerts_held", run_id=run_id, alerts=len(held), clients_alerted=clients, clients_scored=scored)
+        await delivery.tell_held(session, run_id, alerts=len(held), clients=scored)
+    else:
+        await _release(session, [row.id for row in held])
+
+
+async def release_held(
+    session: AsyncSession, run_id: int | None, *, actor: str, now: datetime, request_id: str | None
+) -> int:
+    """Have people told of the held alerts of a finished run, or of all of them, and return how many there were.
+
+    What has become green again meanwhile is released and sent to nobody. Raises NotFound for an unknown run.
+    """
+    ids = await _held(session, run_id, AuditAction.HELD_ALERTS_RELEASED, actor=actor, now=now, request_id=request_id)
+    await _release(session, ids)
+    return len(ids)
+
+
+async def discard_held(
+    session: AsyncSession, run_id: int | None, *, actor: str, now: datetime, request_id: str | None
+) -> int:
+    """Resolve the held alerts of a finished run, or all of them, without telling anybody; return how many there were.
+
+    Raises NotFound for an unknown run.
+    """
+    ids = await _held(session, run_id, AuditAction.HELD_ALERTS_DISCARDED, actor=actor, now=now, request_id=request_id)
+    await session.execute(queries.DISCARD, {"ids": ids, "now": now})
+    await delivery.discard(session, ids)
+    return len(ids)
+
+
+async def _held(
+    session: AsyncSession,
+    run_id: int | None,
+    action: AuditAction,
+    *,
+    actor: str,
+    now: datetime,
+    request_id: str | None,
+) -> list[int]:
+    """Lock and return the held alerts, and record for each run who decided about how many of them."""
+    if run_id is not None and not await fetch(session, queries.RUN_EXISTS, run_id=run_id):
+        raise NotFound("There is no run with this id.")
+    found = await fetch(session, queries.HELD_OF_FINISHED, run_id=run_id)
+    for run, alerts in Counter(row.run_id for row in found).items():
+        changes = {"held": [alerts, 0]}
+        audit.record(session, action, actor=actor, now=now, request_id=request_id, run_id=run, changes=changes)
+    return [row.id for row in found]
+
+
+async def _release(session: AsyncSession, ids: Sequence[int]) -> None:
+    released = await fetch(session, queries.RELEASE, ids=list(ids))
+    resolved = [row.id for row in released if row.status == AlertStatus.RESOLVED]
+    await delivery.discard(session, resolved)
+    await delivery.release(session, [row.id for row in released])
