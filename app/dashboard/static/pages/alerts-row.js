@@ -1,6 +1,6 @@
 /** One alert: what happened to whom and when, and what was done about it. */
 
-import { Ago, person } from "../format.js";
+import { Ago, label, person } from "../format.js";
 import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
 import { Link } from "../router.js";
 import { Button, Icon, Light, ScoreCircle } from "../ui.js";
@@ -24,7 +24,7 @@ export function AlertRow({ alert, isNew = false, acknowledge, again }) {
         <h3><${Link} href=${`/clients/${client.id}`}>${client.name}<//></h3>
         <p>${whatHappened(alert)}</p>
         <p class="quiet alert-when">
-          <${Light} light=${client.health?.trafficLight} />
+          <${PresentLight} alert=${alert} />
           <span>
             <${Ago} at=${alert.raisedAt} />${client.owner && html` · <span title=${client.owner}>${person(client.owner)}</span>`}
           </span>
@@ -42,6 +42,13 @@ export function AlertRow({ alert, isNew = false, acknowledge, again }) {
       ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}
     </li>
   `;
+}
+
+/** The client's light as it is today, which an old alert may have nothing to do with any more. */
+function PresentLight({ alert: { status, client } }) {
+  const light = client.health?.trafficLight;
+  const words = light ? label(light) : "Not scored";
+  return html`<${Light} light=${light}>${status === "OPEN" ? words : `${words} today`}<//>`;
 }
 
 /** Returns the alert's sentence without the name of the client, which stands above it. */
@@ -68,7 +75,7 @@ export function Done({ alert }) {
     `}
     ${alert.resolvedAt &&
     html`
-      <p class="alert-done"><${Icon} name="check" /><span>Healthy again <${Ago} at=${alert.resolvedAt} /></span></p>
+      <p class="alert-done"><${Icon} name="check" /><span>Resolved <${Ago} at=${alert.resolvedAt} />: healthy again</span></p>
     `}
   `;
 }
