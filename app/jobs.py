@@ -12,7 +12,9 @@ from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy.ext.asyncio import AsyncSession
 
 EXECUTE_RUN = "execute_run"
-QUEUE = "runs"
+DELIVER = "deliver"
+# Each in a queue of its own: however much of the one waits, there is room for the other.
+QUEUES = {EXECUTE_RUN: "runs", DELIVER: "deliveries"}
 
 # Messages that may wait for a slow Redis; whatever is more will be sent by the sweeper.
 MAX_SENDING = 100
@@ -50,7 +52,7 @@ class JobQueue:
         self._sending: set[asyncio.Future[None]] = set()
 
     def send(self, jobs: list[Job]) -> None:
-        """Start sending; returns at once. What cannot be sent is logged: the runs are rows, and will be sent again."""
+        """Start sending; returns at once. What cannot be sent is logged: the rows are there, and say so again."""
         if len(self._sending) >= MAX_SENDING:
             log.warning("jobs_not_sent", arguments=[job.arguments for job in jobs], error="too many are waiting")
             return
@@ -61,7 +63,7 @@ class JobQueue:
     def _send(self, jobs: list[Job]) -> None:
         for job in jobs:
             message: Message[None] = Message(
-                queue_name=QUEUE, actor_name=job.actor, args=job.arguments, kwargs={}, options={}
+                queue_name=QUEUES[job.actor], actor_name=job.actor, args=job.arguments, kwargs={}, options={}
             )
             try:
                 self._broker.enqueue(message)
@@ -70,9 +72,9 @@ class JobQueue:
                 log.warning("jobs_not_sent", actor=job.actor, arguments=job.arguments, error=str(error))
                 return
 
-    async def size(self) -> int:
-        """Return how many messages wait or are being worked on. Raises redis.RedisError."""
-        return int(await asyncio.to_thread(self._broker.do_qsize, QUEUE))
+    async def size(self, actor: str) -> int:
+        """Return how many messages for the actor wait or are being worked on. Raises redis.RedisError."""
+        return int(await asyncio.to_thread(self._broker.do_qsize, QUEUES[actor]))
 
     async def close(self) -> None:
         """Wait a moment for what is being sent, drop the rest, which the scheduler sends again, and disconnect."""

@@ -147,7 +147,9 @@ class Settings(BaseSettings):
     def _alert_allowed_hosts(cls, value: str) -> str:
         hosts = [host.strip().lower() for host in value.split(",") if host.strip()]
         if not all(re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", host) for host in hosts):
-            raise ValueError("ALERT_ALLOWED_HOSTS must be names or addresses without ports, as in hooks.internal,10.0.0.7")
+            raise ValueError(
+                "ALERT_ALLOWED_HOSTS must be names or addresses without ports, as in hooks.internal,10.0.0.7"
+            )
         return ",".join(hosts)
 
     @model_validator(mode="after")

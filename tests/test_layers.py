@@ -75,6 +75,7 @@ ALLOWED: Mapping[str, set[str]] = {
         "service",
         "app.tables",
         "app.database",
+        "app.errors",
         "app.jobs",
         "app.settings",
         "app.logs",

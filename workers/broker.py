@@ -1,12 +1,53 @@
 """The queue's broker and its middleware, in order, each with its reason."""
 
-from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, Retries, ShutdownNotifications
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any
 
+import dramatiq
+import structlog
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, Middleware, Retries, ShutdownNotifications
+
+from app.delivery.courier import Courier
+from app.errors import is_outage
 from app.jobs import redis_client
 
+log = structlog.get_logger(__name__)
 
-def make_broker(redis_url: str) -> RedisBroker:
+
+class CourierLife(Middleware):
+    """Starts the courier with the worker and ends it before the event loop that it lives on."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Write the channels down; while the database does not answer that is left to the first run."""
+        self._run(self._mirror())
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Let what is under way end."""
+        self._run(self._courier.close()).result()
+
+    async def _mirror(self) -> None:
+        try:
+            await self._courier.mirror()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("channels_not_written_down", error=repr(error))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        thread = get_event_loop_thread()
+        if thread is None:
+            raise RuntimeError("the event loop is started by the middleware AsyncIO, which comes first")
+        return asyncio.run_coroutine_threadsafe(work, thread.loop)
+
+
+def make_broker(redis_url: str, *more: Middleware) -> RedisBroker:
     """Return the broker that the worker consumes from.
 
     A message is only a nudge towards a row, so nothing here needs to be kept for long: the heartbeat and the
@@ -25,5 +66,6 @@ def make_broker(redis_url: str) -> RedisBroker:
             Callbacks(),  # Dramatiq's retries expect it.
             Retries(max_retries=3, min_backoff=1_000, max_backoff=10_000),  # A short outage is not the end of a run.
             AsyncIO(),  # Actors are coroutines on one event loop of the process.
+            *more,
         ],
     )

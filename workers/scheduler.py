@@ -1,8 +1,8 @@
-"""The scheduler: once a second it takes the next daily slot and sends again what was accepted and does not move."""
+"""The scheduler: once a second it takes the next daily slot, sends again what does not move, and says what is due."""
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import app.tables  # noqa: F401 - a run and its audit refer to tables of every capability.
 from app.database import Database
-from app.jobs import JobQueue
+from app.delivery import digests
+from app.delivery import service as delivery
+from app.delivery.channels import Channel, allowed_hosts_of, read_channels
+from app.errors import ExpectedError
+from app.jobs import DELIVER, EXECUTE_RUN, JobQueue
 from app.logs import configure_logging
 from app.runs import sweeping
 from app.runs.execution import thresholds_of
@@ -34,6 +38,7 @@ async def keep_going(
     queue: JobQueue,
     settings: Settings,
     *,
+    channels: Collection[Channel] = (),
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     period: timedelta = PERIOD,
 ) -> None:
@@ -42,6 +47,8 @@ async def keep_going(
         await _attempt("slot", _take_slot(database, settings, clock()))
         await _attempt("giving_up", _give_up(database, settings))
         await _attempt("sweep", _resend(database, queue, settings))
+        await _attempt("digests", _gather(database, settings, channels, clock()))
+        await _attempt("deliveries", _nudge(database, queue, settings))
         await asyncio.sleep(period.total_seconds())
 
 
@@ -67,17 +74,34 @@ async def _give_up(database: Database, settings: Settings) -> None:
 
 async def _resend(database: Database, queue: JobQueue, settings: Settings) -> None:
     # Redis is asked first: while it is down nothing is marked as sent, and all of it is as soon as it is back.
-    if await queue.size() >= SENT_AT_ONCE:
+    if await queue.size(EXECUTE_RUN) >= SENT_AT_ONCE:
         return
     after = timedelta(seconds=settings.sweep_after_seconds)
     async with database.begin() as session:
         await sweeping.resend(session, after=after, limit=SENT_AT_ONCE)
 
 
+async def _gather(database: Database, settings: Settings, channels: Collection[Channel], now: datetime) -> None:
+    async with database.begin() as session:
+        await digests.gather(session, channels, now=now, zone=settings.schedule_time_zone)
+
+
+async def _nudge(database: Database, queue: JobQueue, settings: Settings) -> None:
+    if await queue.size(DELIVER) >= SENT_AT_ONCE:
+        return
+    async with database.begin() as session:
+        await delivery.give_up(session)
+        await delivery.nudge(session, after=timedelta(seconds=settings.sweep_after_seconds))
+
+
 async def serve(settings: Settings) -> None:
     """Keep going until SIGTERM or SIGINT."""
     if settings.database_url is None or settings.redis_url is None:
         raise SystemExit("a scheduler needs DATABASE_URL and REDIS_URL")
+    try:
+        channels = read_channels(settings.alert_channels, allowed_hosts_of(settings.alert_allowed_hosts))
+    except ExpectedError as error:
+        raise SystemExit(error.message) from error
     queue = JobQueue(settings.redis_url)
     database = Database(
         settings.database_url,
@@ -85,7 +109,7 @@ async def serve(settings: Settings) -> None:
         statement_timeout_seconds=settings.statement_timeout_seconds,
         send_jobs=queue.send,
     )
-    going = asyncio.create_task(keep_going(database, queue, settings))
+    going = asyncio.create_task(keep_going(database, queue, settings, channels=channels.values()))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, going.cancel)
     log.info("scheduler_started")

@@ -100,6 +100,7 @@ class Delivery(SQLModel, table=True):
         Index("uq_deliveries_alert_id_channel_recipient", "alert_id", "channel", "recipient", unique=True),
         Index("uq_deliveries_run_id_channel", "run_id", "channel", unique=True),
         Index("ix_deliveries_due", "channel", "next_attempt_at", "id", postgresql_where=text("status = 'PENDING'")),
+        Index("ix_deliveries_leased", "channel", postgresql_where=text("lease_until IS NOT NULL")),
         Index("ix_deliveries_waiting", "channel", postgresql_where=text("status = 'WAITING'")),
         Index("ix_deliveries_digest_id", "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
     )

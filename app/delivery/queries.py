@@ -1,6 +1,8 @@
 """Every SQL statement about channels and deliveries. Leases are timed by the database's clock."""
 
-from sqlalchemy import text
+from collections.abc import Sequence
+
+from sqlalchemy import TextClause, text
 
 # Alerts about days long gone, scored late, are in the list and nobody's news. An owner that is no address gets none.
 QUEUE = text(
@@ -33,3 +35,164 @@ TELL_HELD = text(
     "WHERE configured AND engagement_models IS NULL AND risks IS NULL AND NOT to_owner "
     "ON CONFLICT (run_id, channel) DO NOTHING"
 )
+
+# Two processes that start at once write their channels one after the other; what reads or refers to them goes on.
+LOCK_CHANNELS = text("LOCK TABLE channels IN SHARE ROW EXCLUSIVE MODE")
+
+# A channel that was disabled is enabled by another URL or other secrets, and by nothing else that changes.
+MIRROR = text(
+    "INSERT INTO channels (name, kind, mode, engagement_models, risks, to_owner, digest_at, fingerprint, configured) "
+    "SELECT name, kind, mode, engagement_models, risks, to_owner, digest_at, decode(fingerprint, 'hex'), true "
+    "FROM jsonb_to_recordset(CAST(:channels AS jsonb)) AS new(name text, kind text, mode text, "
+    "engagement_models text[], risks text[], to_owner boolean, digest_at time, fingerprint text) "
+    "ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, mode = excluded.mode, "
+    "engagement_models = excluded.engagement_models, risks = excluded.risks, to_owner = excluded.to_owner, "
+    "digest_at = excluded.digest_at, fingerprint = excluded.fingerprint, configured = true, "
+    "disabled_at = CASE WHEN channels.fingerprint = excluded.fingerprint THEN channels.disabled_at END, "
+    "disabled_reason = CASE WHEN channels.fingerprint = excluded.fingerprint THEN channels.disabled_reason END"
+)
+
+FORGET = text("UPDATE channels SET configured = false WHERE configured AND name <> ALL(CAST(:names AS text[]))")
+
+CHANNELS = text("SELECT * FROM channels ORDER BY name")
+
+LOCK_CHANNEL = text("SELECT * FROM channels WHERE name = :name FOR NO KEY UPDATE")
+
+ENABLE = text("UPDATE channels SET disabled_at = NULL, disabled_reason = NULL, nudged_at = NULL WHERE name = :name")
+
+# The receiver of another URL has not said anything.
+DISABLE = text(
+    "UPDATE channels SET disabled_at = clock_timestamp(), disabled_reason = :reason "
+    "WHERE name = :name AND fingerprint = :fingerprint AND disabled_at IS NULL"
+)
+
+_DUE = (
+    "status = 'PENDING' AND next_attempt_at <= clock_timestamp() "
+    "AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+)
+
+# Several schedulers pass over each other's rows.
+NUDGE = text(
+    "UPDATE channels SET nudged_at = clock_timestamp() WHERE name IN (SELECT name FROM channels AS c "
+    "WHERE configured AND disabled_at IS NULL "
+    "AND (nudged_at IS NULL OR nudged_at < clock_timestamp() - CAST(:after AS interval)) "
+    f"AND EXISTS (SELECT FROM deliveries WHERE channel = c.name AND {_DUE}) "
+    "FOR NO KEY UPDATE SKIP LOCKED) RETURNING name"
+)
+
+# Whoever claims holds the channel's row, so that the deliveries in flight are counted by one at a time.
+OPEN_CHANNEL = text(
+    "SELECT name FROM channels WHERE name = :channel AND configured AND disabled_at IS NULL FOR NO KEY UPDATE"
+)
+
+# The next attempt is set before this one has begun: a worker that dies in the middle must not have it tried for ever.
+CLAIM = text(
+    "UPDATE deliveries SET attempt = attempt + 1, lease_until = clock_timestamp() + CAST(:lease AS interval), "
+    "next_attempt_at = clock_timestamp() + greatest(CAST(:lease AS interval), "
+    "(CAST(:delays AS interval[]))[least(attempt + 1, CAST(:attempts AS integer) - 1)]) "
+    "WHERE id IN (SELECT id FROM deliveries "
+    f"WHERE channel = :channel AND {_DUE} AND attempt < CAST(:attempts AS integer) ORDER BY next_attempt_at, id "
+    "LIMIT greatest(CAST(:in_flight AS bigint) - (SELECT count(*) FROM deliveries "
+    "WHERE channel = :channel AND status = 'PENDING' AND lease_until > clock_timestamp()), 0) "
+    "FOR UPDATE SKIP LOCKED) RETURNING id, message_id, kind, channel, recipient, alert_id, run_id, details, body, "
+    "created_at, attempt"
+)
+
+BEGIN_ATTEMPTS = text(
+    "INSERT INTO delivery_attempts (delivery_id, number, started_at) "
+    "SELECT id, attempt, clock_timestamp() FROM deliveries WHERE id = ANY(CAST(:ids AS bigint[]))"
+)
+
+FIX_BODY = text("UPDATE deliveries SET body = :body WHERE id = :id AND body IS NULL")
+
+ALERTS_OF_DIGEST = text("SELECT alert_id FROM deliveries WHERE digest_id = :id ORDER BY alert_id")
+
+END_ATTEMPT = text(
+    "UPDATE delivery_attempts SET finished_at = clock_timestamp(), outcome = :outcome, http_status = :http_status, "
+    "answer = :answer, problem = :problem WHERE delivery_id = :id AND number = :attempt AND finished_at IS NULL"
+)
+
+# What has arrived has arrived, whichever attempt brought it.
+DELIVERED = text(
+    "UPDATE deliveries SET status = 'DELIVERED', finished_at = clock_timestamp(), lease_until = NULL "
+    "WHERE id = :id AND status = 'PENDING'"
+)
+
+# The fence: of attempts that failed only the latest decides what comes next.
+RETRY = text(
+    "UPDATE deliveries SET next_attempt_at = clock_timestamp() + CAST(:delay AS interval), lease_until = NULL "
+    "WHERE id = :id AND attempt = :attempt AND status = 'PENDING'"
+)
+
+FAIL = text(
+    "UPDATE deliveries SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = :reason "
+    "WHERE id = :id AND attempt = :attempt AND status = 'PENDING'"
+)
+
+# What a digest consists of shares its fate.
+END_MEMBERS = text(
+    "UPDATE deliveries AS d SET status = g.status, finished_at = g.finished_at, reason = g.reason FROM deliveries AS g "
+    "WHERE g.id = ANY(CAST(:ids AS bigint[])) AND d.digest_id = g.id AND d.status = 'WAITING' "
+    "AND g.status IN ('DELIVERED', 'FAILED')"
+)
+
+# Attempts that are used up by workers that died, and what nobody could send for a week: its channel is disabled, or
+# not configured any more.
+GIVE_UP = text(
+    "UPDATE deliveries SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = "
+    "CASE WHEN attempt >= CAST(:attempts AS integer) THEN :used_up ELSE :too_late END "
+    "WHERE id IN (SELECT id FROM deliveries WHERE status IN ('PENDING', 'WAITING') AND digest_id IS NULL "
+    "AND (lease_until IS NULL OR lease_until < clock_timestamp()) "
+    "AND (attempt >= CAST(:attempts AS integer) OR next_attempt_at < clock_timestamp() - CAST(:too_long AS interval)) "
+    "LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING id"
+)
+
+BEGIN_DIGEST = text(
+    "UPDATE channels SET digested_at = :moment WHERE name = :channel AND configured AND disabled_at IS NULL "
+    "AND (digested_at IS NULL OR digested_at < :moment) RETURNING name"
+)
+
+DISCARD_RESOLVED = text(
+    "UPDATE deliveries AS d SET status = 'DISCARDED', finished_at = clock_timestamp(), reason = :reason "
+    "FROM alerts AS a WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL "
+    "AND a.id = d.alert_id AND a.status = 'RESOLVED'"
+)
+
+_WAITING = (
+    "deliveries AS d JOIN alerts AS a ON a.id = d.alert_id JOIN clients AS c ON c.id = a.client_id "
+    "WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL"
+)
+
+ADD_DIGESTS = text(
+    "INSERT INTO deliveries (kind, channel, recipient, digest, details, status, next_attempt_at) "
+    "SELECT 'DIGEST', :channel, recipient, false, jsonb_build_object('owner', owner), 'PENDING', clock_timestamp() "
+    "FROM (SELECT DISTINCT d.recipient, coalesce(nullif(d.recipient, ''), c.owner) AS owner "
+    f"FROM {_WAITING}) AS w ORDER BY recipient, owner RETURNING id, recipient, details ->> 'owner' AS owner"
+)
+
+JOIN_DIGEST = text(
+    f"UPDATE deliveries SET digest_id = :id WHERE id IN (SELECT d.id FROM {_WAITING} AND d.recipient = :recipient "
+    "AND coalesce(nullif(d.recipient, ''), c.owner) IS NOT DISTINCT FROM CAST(:owner AS text))"
+)
+
+COLUMNS = (
+    "d.id, d.message_id, d.kind, d.channel, d.recipient, d.alert_id, d.status, d.created_at, d.attempt, "
+    "d.next_attempt_at, d.finished_at, d.reason, d.digest_id"
+)
+
+CONDITIONS = {
+    "statuses": "d.status = ANY(CAST(:statuses AS text[]))",
+    "channel": "d.channel = :channel",
+    "alert_id": "d.alert_id = :alert_id",
+}
+
+ATTEMPTS = text(
+    "SELECT delivery_id, number, started_at, finished_at, outcome, http_status, answer, problem FROM delivery_attempts "
+    "WHERE delivery_id = ANY(CAST(:ids AS bigint[])) ORDER BY delivery_id, number"
+)
+
+
+def page(filters: Sequence[str]) -> TextClause:
+    """Return the statement for one page of deliveries, the newest first, below the delivery `before`."""
+    where = "".join(f" AND {CONDITIONS[name]}" for name in filters)
+    return text(f"SELECT {COLUMNS} FROM deliveries AS d WHERE d.id < :before{where} ORDER BY d.id DESC LIMIT :limit")

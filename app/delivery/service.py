@@ -1,16 +1,35 @@
-"""Deliveries of alerts: queued with them, held back, released and discarded, each in the caller's transaction."""
+"""Deliveries of alerts: queued with them, held back, released and discarded, each in the caller's transaction.
 
-from collections.abc import Sequence
-from datetime import timedelta
+Sending them is the courier's.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
-from sqlalchemy import TextClause
-from sqlalchemy.ext.asyncio import AsyncSession
+import structlog
+from sqlalchemy import Row, TextClause
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app import jobs
+from app.audit import service as audit
+from app.audit.models import AuditAction
+from app.database import fetch
 from app.delivery import queries
+from app.delivery.channels import Channel
+from app.delivery.models import DeliveryStatus
+from app.delivery.rules import MAX_ATTEMPTS
+from app.errors import NotFound
 
 # For as long a delivery is attempted, and nobody is told of an alert about a moment longer ago than that.
 RECENT = timedelta(days=3)
+# Nobody is told of what has been due for longer.
+TOO_LONG = timedelta(days=7)
+
+log = structlog.get_logger(__name__)
 
 
 async def queue(session: AsyncSession, alert_ids: Sequence[int], *, held: bool) -> int:
@@ -44,3 +63,101 @@ async def tell_held(session: AsyncSession, run_id: int, *, alerts: int, clients:
 
 async def _count(session: AsyncSession, statement: TextClause, **values: object) -> int:
     return int((await session.execute(statement, values)).rowcount)  # type: ignore[attr-defined]
+
+
+async def mirror(session: AsyncSession, channels: Sequence[Channel]) -> None:
+    """Write down what may be known of the configured channels, and that there are no others.
+
+    What is due on a channel that is no longer configured waits for a week for its return.
+    """
+    rows = [
+        {
+            "name": channel.name,
+            "kind": channel.kind,
+            "mode": channel.mode,
+            "engagement_models": channel.engagement_models,
+            "risks": channel.risks,
+            "to_owner": channel.to_owner,
+            "digest_at": channel.digest_at,
+            "fingerprint": channel.fingerprint().hex(),
+        }
+        for channel in channels
+    ]
+    await session.execute(queries.LOCK_CHANNELS)
+    await session.execute(queries.MIRROR, {"channels": orjson.dumps(rows).decode()})
+    await session.execute(queries.FORGET, {"names": [channel.name for channel in channels]})
+
+
+async def nudge(session: AsyncSession, *, after: timedelta) -> list[str]:
+    """Have a message sent for each channel on which something is due and whose last message is older than `after`."""
+    names = sorted(row.name for row in await fetch(session, queries.NUDGE, after=after))
+    for name in names:
+        jobs.enqueue(session, jobs.DELIVER, name)
+    return names
+
+
+async def give_up(session: AsyncSession) -> int:
+    """Mark deliveries as failed that have no attempt left or that nobody could send for a week; return how many."""
+    found = await fetch(
+        session,
+        queries.GIVE_UP,
+        attempts=MAX_ATTEMPTS,
+        too_long=TOO_LONG,
+        used_up=f"None of the {MAX_ATTEMPTS} attempts came to an end; the log has the details.",
+        too_late="It was not sent within a week, since the channel was disabled or not configured.",
+    )
+    if found:
+        log.error("deliveries_given_up", deliveries=len(found))
+        await session.execute(queries.END_MEMBERS, {"ids": [row.id for row in found]})
+    return len(found)
+
+
+async def enable(session: AsyncSession, name: str, *, actor: str, now: datetime, request_id: str | None) -> Row[Any]:
+    """Enable a channel that its receiver had disabled, and return it; one that is enabled stays as it is.
+
+    Raises NotFound for a channel that is not configured.
+    """
+    found = await fetch(session, queries.LOCK_CHANNEL, name=name)
+    if not found or not found[0].configured:
+        raise NotFound("There is no channel with this name.")
+    if found[0].disabled_at is None:
+        return found[0]
+    await session.execute(queries.ENABLE, {"name": name})
+    audit.record(
+        session,
+        AuditAction.CHANNEL_ENABLED,
+        actor=actor,
+        now=now,
+        request_id=request_id,
+        changes={"channel": [None, name], "disabled_reason": [found[0].disabled_reason, None]},
+    )
+    return (await fetch(session, queries.LOCK_CHANNEL, name=name))[0]
+
+
+async def channels(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    """Return every channel that is or was configured, by name."""
+    return await fetch(connection, queries.CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a delivery must match; None is no condition, and an empty list matches nothing."""
+
+    statuses: Sequence[DeliveryStatus] | None = None
+    channel: str | None = None
+    alert_id: int | None = None
+
+
+async def page(connection: AsyncConnection, wanted: Filter, first: int, before: int | None) -> Sequence[Row[Any]]:
+    """Return up to `first` + 1 deliveries older than the delivery `before`, newest first."""
+    conditions = {name: value for name, value in asdict(wanted).items() if value is not None}
+    values = {"before": 2**63 - 1 if before is None else before, "limit": first + 1}
+    return await fetch(connection, queries.page(list(conditions)), **conditions, **values)
+
+
+async def attempts_by_ids(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, list[Row[Any]]]:
+    """Return the attempts of each delivery that has any, the first one first."""
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    for row in await fetch(connection, queries.ATTEMPTS, ids=list(ids)):
+        found[row.delivery_id].append(row)
+    return found

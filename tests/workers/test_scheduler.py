@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from app.database import Database
 from app.health import requests
-from app.jobs import EXECUTE_RUN, QUEUE, Job, JobQueue
+from app.jobs import EXECUTE_RUN, QUEUES, Job, JobQueue
 from app.runs.models import RunKind
 from app.runs.service import request
 from app.settings import Settings
@@ -201,7 +201,7 @@ async def test_valkey_is_never_filled_with_messages_that_nobody_reads(database: 
 
 
 async def holds(queue: JobQueue, messages: int) -> bool:
-    return await queue.size() == messages
+    return await queue.size(EXECUTE_RUN) == messages
 
 
 async def test_the_messages_are_those_that_workers_read(database: Database, settings: Settings) -> None:
@@ -214,7 +214,7 @@ async def test_the_messages_are_those_that_workers_read(database: Database, sett
             await session.execute(text("UPDATE runs SET requested_at = requested_at - interval '1 hour'"))
         async with turning(sending, settings, settings.redis_url):
             assert await becomes(lambda: holds(queue, 2))
-        messages = [Message.decode(raw) for raw in client.hvals(f"dramatiq:{QUEUE}.msgs")]
+        messages = [Message.decode(raw) for raw in client.hvals(f"dramatiq:{QUEUES[EXECUTE_RUN]}.msgs")]
         assert {message.actor_name for message in messages} == {EXECUTE_RUN}
         assert (run_id,) in [message.args for message in messages]
         await sending.close()
