@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Numeric, PrimaryKeyC
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from app.alerts.rules import AlertKind, AlertStatus
+from app.alerts.rules import AlertKind, AlertStatus, AlertVerdict
 from app.database import enum_column
 from app.health.rules import Component, RiskLevel, TrafficLight
 
@@ -68,3 +68,16 @@ class AlertCause(SQLModel, table=True):
     points_after: Decimal = Field(sa_type=Numeric(4, 1))
     # What was counted for the component, and what had been counted before.
     explanation: str = Field(sa_type=Text)
+
+
+class AlertFeedback(SQLModel, table=True):
+    """What one person says of one alert; the latest word counts."""
+
+    __tablename__ = "alert_feedback"
+    __table_args__ = (PrimaryKeyConstraint("alert_id", "subject", name="pk_alert_feedback"),)
+
+    alert_id: int = Field(foreign_key="alerts.id", ondelete="CASCADE", sa_type=BigInteger)
+    # Who says so: the subject of the token.
+    subject: str = Field(sa_type=Text)
+    verdict: AlertVerdict = Field(sa_type=enum_column(AlertVerdict, "verdict"))
+    given_at: datetime

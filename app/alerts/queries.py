@@ -113,3 +113,35 @@ def page(filters: Sequence[str], *, after: bool) -> TextClause:
 def count(filters: Sequence[str]) -> TextClause:
     """Return the statement that counts the alerts that match."""
     return text(f"SELECT count(*) AS alerts {_from(filters)}")
+
+
+GIVE_FEEDBACK = text(
+    "INSERT INTO alert_feedback AS f (alert_id, subject, verdict, given_at) "
+    "VALUES (:alert_id, :subject, :verdict, :now) "
+    "ON CONFLICT (alert_id, subject) DO UPDATE SET verdict = excluded.verdict, given_at = excluded.given_at "
+    "WHERE f.verdict <> excluded.verdict"
+)
+
+VERDICTS = (
+    "count(*) FILTER (WHERE f.verdict = 'USEFUL') AS useful, "
+    "count(*) FILTER (WHERE f.verdict = 'ALREADY_KNOWN') AS already_known, "
+    "count(*) FILTER (WHERE f.verdict = 'WRONG_DATA') AS wrong_data"
+)
+
+FEEDBACK = text(
+    f"SELECT f.alert_id, {VERDICTS}, max(f.verdict) FILTER (WHERE f.subject = :subject) AS mine "
+    "FROM alert_feedback AS f WHERE f.alert_id = ANY(CAST(:ids AS bigint[])) GROUP BY f.alert_id"
+)
+
+# An alert's component is the one that lost most points. Each row is about all there is or about one week, and about
+# all alerts of that or those of one kind or one component; `sort` tells which.
+FEEDBACK_REPORT = text(
+    f"SELECT w.week, a.kind, m.component, grouping(w.week, a.kind, m.component) AS sort, {VERDICTS} "
+    "FROM alerts AS a JOIN alert_feedback AS f ON f.alert_id = a.id "
+    "CROSS JOIN LATERAL (SELECT CAST(date_trunc('week', a.raised_at, 'UTC') AS date) AS week) AS w "
+    "LEFT JOIN LATERAL (SELECT component FROM alert_causes WHERE alert_id = a.id AND points_after < points_before "
+    "ORDER BY points_after - points_before, component LIMIT 1) AS m ON true "
+    "WHERE a.raised_at >= :since "
+    "GROUP BY GROUPING SETS ((), (a.kind), (m.component), (w.week), (w.week, a.kind), (w.week, m.component)) "
+    "ORDER BY w.week, a.kind, m.component"
+)

@@ -26,6 +26,14 @@ class AlertStatus(StrEnum):
 _SEVERITY = {TrafficLight.GREEN: 0, TrafficLight.AMBER: 1, TrafficLight.RED: 2}
 
 
+class AlertVerdict(StrEnum):
+    """What a person says of an alert."""
+
+    USEFUL = "USEFUL"
+    ALREADY_KNOWN = "ALREADY_KNOWN"
+    WRONG_DATA = "WRONG_DATA"
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """From what on people are told; by default what the specification says."""

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import Row
 
-from app.alerts import service
-from app.alerts.rules import AlertKind, AlertStatus
+from app.alerts import feedback, service
+from app.alerts.rules import AlertKind, AlertStatus, AlertVerdict
 from app.alerts.service import Filter, Position
 from app.clients import service as clients
 from app.clients import switching
 from app.errors import InvalidInput, NotFound
+from app.graphql.alert_feedback import AlertFeedback, feedback_of
 from app.graphql.clients import After, Client, ClientFilter, First, client_by_key, clients_of, filter_of
 from app.graphql.context import Context, Info, require
 from app.graphql.errors import (
@@ -92,6 +93,11 @@ class Alert(Node):
         """Return the causes."""
         return [cause_of(row) for row in await info.context.loaders.causes(self.key)]
 
+    @strawberry.field(description="What people say of the alert.")
+    async def feedback(self, info: Info) -> AlertFeedback:
+        """Return the verdicts."""
+        return feedback_of(await info.context.loaders.feedback(self.key, require(info).subject))
+
 
 @strawberry.type(description="An alert in its list.")
 class AlertEdge:
@@ -134,6 +140,14 @@ class AcknowledgeAlertInput:
     note: str | None = strawberry.field(default=None, description="What is known or done about it.")
 
 
+@strawberry.input(description="What to say of which alert.")
+class GiveAlertFeedbackInput:
+    """The input of giveAlertFeedback."""
+
+    id: strawberry.ID = strawberry.field(description="The alert's id.")
+    verdict: AlertVerdict = strawberry.field(description="What the caller says of it.")
+
+
 @strawberry.input(description="Which client's alerts to snooze, and until when.")
 class SnoozeClientAlertsInput:
     """The input of snoozeClientAlerts."""
@@ -161,6 +175,11 @@ AcknowledgeAlertResult = Annotated[
     | UnauthenticatedError
     | UnavailableError,
     strawberry.union("AcknowledgeAlertResult", description="The acknowledged alert, or why nothing was changed."),
+]
+
+GiveAlertFeedbackResult = Annotated[
+    Alert | NotFoundError | InvalidInputError | ForbiddenError | UnauthenticatedError | UnavailableError,
+    strawberry.union("GiveAlertFeedbackResult", description="The alert, or why nothing was recorded."),
 ]
 
 SnoozeClientAlertsResult = Annotated[
@@ -306,6 +325,17 @@ class AlertMutation:
                 now=context.now,
                 request_id=context.request_id,
             )
+        return alert_of(row)
+
+    @strawberry.mutation(description="Says what an alert was worth, in place of what the caller has said before.")
+    async def give_alert_feedback(
+        self, info: Info, input: Annotated[GiveAlertFeedbackInput, strawberry.argument(description="What to say.")]
+    ) -> GiveAlertFeedbackResult:
+        """Return the alert."""
+        viewer, context = require(info), info.context
+        key = key_of("id", input.id, "Alert")
+        async with context.database.begin() as session:
+            row = await feedback.give(session, key, input.verdict, subject=viewer.subject, now=context.now)
         return alert_of(row)
 
     @strawberry.mutation(description="Raises no alert for a client until a given time, or ends that.")

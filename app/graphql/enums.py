@@ -5,7 +5,7 @@ from enum import StrEnum
 import strawberry
 
 from app.activity.rules import ActivityKind
-from app.alerts.rules import AlertKind, AlertStatus
+from app.alerts.rules import AlertKind, AlertStatus, AlertVerdict
 from app.auth.tokens import Role
 from app.benchmarks.rules import BenchmarkMetric
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
@@ -184,6 +184,13 @@ _publish(
     OPEN="Nobody has looked at it yet.",
     ACKNOWLEDGED="Somebody looks after it.",
     RESOLVED="The client's light is green again, or the alert was discarded.",
+)
+_publish(
+    AlertVerdict,
+    "What a person says of an alert.",
+    USEFUL="It was worth knowing.",
+    ALREADY_KNOWN="It was known already.",
+    WRONG_DATA="The data behind it is wrong.",
 )
 _publish(
     Role,

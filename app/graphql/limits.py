@@ -70,6 +70,10 @@ ASSUMED_SIZE = 20
 SIZES = {
     "HealthScore.components": 5,
     "Alert.causes": 5,
+    "AlertFeedbackReport.byKind": 3,
+    "AlertFeedbackReport.byComponent": 5,
+    "AlertWeekFeedback.byKind": 3,
+    "AlertWeekFeedback.byComponent": 5,
     "Client.features": 50,
     "PeerBenchmarks.metrics": 4,
     "Run.errors": 50,

@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 from strawberry.dataloader import DataLoader
 
+from app.alerts import feedback
 from app.alerts import service as alerts
 from app.clients import service as clients
 from app.database import Database, fetch
@@ -75,6 +76,14 @@ class Loaders:
     async def causes(self, alert_id: int) -> list[Row[Any]]:
         """Return why the score moved that raised the alert."""
         return await self._load("causes", alert_id, alerts.causes_by_ids, list[Row[Any]]())
+
+    async def feedback(self, alert_id: int, subject: str) -> Row[Any] | None:
+        """Return what people say of an alert, and which of it the subject does; None where nobody has."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> Mapping[int, Row[Any]]:
+            return await feedback.of_alerts(connection, ids, subject)
+
+        return await self._load(("feedback", subject), alert_id, load, None)
 
     async def counts(self, client_id: int) -> Counts:
         """Return what the client's current score was computed from."""

@@ -6,6 +6,7 @@ import strawberry
 
 from app.errors import InvalidInput
 from app.graphql import limits
+from app.graphql.alert_feedback import AlertFeedbackQuery
 from app.graphql.alerts import Alert, AlertMutation, AlertQuery, alert_by_key
 from app.graphql.benchmarks import BenchmarkQuery
 from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_key
@@ -21,7 +22,7 @@ from app.graphql.viewer import ViewerQuery
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, RunQuery):
+class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQuery, RunQuery):
     """All queries."""
 
     @strawberry.field(description="Any object by its id, for a front end that holds one.")

@@ -37,6 +37,7 @@ FOR_CLIENT_SUCCESS = {
     "setAlerts",
     "snoozeClientAlerts",
     "acknowledgeAlert",
+    "giveAlertFeedback",
     "recalculateHealth",
 }
 
@@ -48,6 +49,10 @@ SAMPLES = {
     "Date": '"2026-01-31"',
     "DateTime": f'"{(datetime.now(UTC) + timedelta(days=1)).isoformat()}"',
 }
+
+# The inputs whose id is an alert's.
+OF_ALERTS = {"AcknowledgeAlertInput", "GiveAlertFeedbackInput"}
+ALERT = f'"{opaque(["Alert", 1])}"'
 
 
 def root_fields(kind: OperationType) -> Iterator[tuple[str, GraphQLField]]:
@@ -67,10 +72,9 @@ def sample(type_: GraphQLInputType) -> str:
         return sample(type_.of_type)
     if isinstance(type_, GraphQLList):
         return f"[{sample(type_.of_type)}]"
-    if type_.name == "AcknowledgeAlertInput":
-        return f'{{ id: "{opaque(["Alert", 1])}" }}'
     if isinstance(type_, GraphQLInputObjectType):
-        return f"{{ {arguments(type_.fields)} }}"
+        given = arguments(type_.fields)
+        return f"{{ {given.replace(SAMPLES['ID'], ALERT) if type_.name in OF_ALERTS else given} }}"
     named: Any = type_
     return SAMPLES.get(named.name) or next(iter(named.values))
 
