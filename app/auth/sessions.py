@@ -6,12 +6,11 @@ nobody in, and a session that is deleted is over at once, in every process.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.datastructures import Headers
 
 from app.auth.models import Session, SignInCode
 from app.auth.tokens import Role, Viewer
@@ -28,15 +27,15 @@ _FORGET_SESSIONS = text("DELETE FROM sessions WHERE expires_at <= :now")
 _FORGET_CODES = text("DELETE FROM sign_in_codes WHERE expires_at <= :now")
 
 
-def cookie_in(headers: Headers, name: str) -> str | None:
-    """Return the value of a cookie in the headers of a request, None if it is not there.
+def cookie_in(lines: Iterable[str], name: str) -> str | None:
+    """Return the value of a cookie in the Cookie headers of a request, None if it is not there.
 
     Values that this service gives out are never quoted. Python's own parser would take quotes off, in a time that grows
     with the square of the length: one request of a stranger would hold the process up for minutes.
     """
     found = None
-    for header in headers.getlist("cookie"):
-        for part in header.split(";"):
+    for line in lines:
+        for part in line.split(";"):
             key, _, value = part.partition("=")
             if key.strip() == name:
                 found = value.strip()

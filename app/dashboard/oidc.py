@@ -73,7 +73,7 @@ class OidcRoutes:
     def _answer(self, request: Request) -> tuple[Attempt, str]:
         """Return the attempt that the answer belongs to, and its code. Raises Unauthenticated and Forbidden."""
         answer = request.query_params
-        attempt = Attempt.from_cookie(cookie_in(request.headers, self._cookie) or "")
+        attempt = Attempt.from_cookie(cookie_in(request.headers.getlist("cookie"), self._cookie) or "")
         if attempt is None or not attempt.knows(answer.get("state", "")):
             raise Unauthenticated("This is no answer to a sign-in that this browser began, or it came too late.")
         if answer.get("iss", self._issuer.issuer) != self._issuer.issuer:

@@ -52,7 +52,7 @@ def session_endpoint(sessions: Sessions) -> Callable[[Request], Awaitable[Respon
 async def sign_out(request: Request, sessions: Sessions) -> Response:
     """End the session of the request's cookie, if there is one, and take the cookie back."""
     name = sessions.cookie("session")
-    token = cookie_in(request.headers, name)
+    token = cookie_in(request.headers.getlist("cookie"), name)
     if token is not None:
         await sessions.end(token)
     response = Response(status_code=204, headers={**HEADERS, **NOT_KEPT})

@@ -205,7 +205,7 @@ class GraphQLEndpoint:
     async def caller(self, request: Request) -> Viewer | ExpectedError:
         """Return who sends the request, by its token or else by its session, or why that is not known."""
         if "authorization" not in request.headers and self.sessions is not None:
-            token = cookie_in(request.headers, self.sessions.cookie("session"))
+            token = cookie_in(request.headers.getlist("cookie"), self.sessions.cookie("session"))
             if token is not None:
                 return await viewer_of_session(request, self.sessions, token)
         return await viewer_of(request, self.verifier)
