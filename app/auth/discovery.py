@@ -1,7 +1,7 @@
 """Asking an OIDC issuer: its discovery document, and any other JSON that it serves."""
 
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import orjson
 
@@ -12,6 +12,17 @@ TIMEOUT = 5.0
 MAX_BYTES = 1_000_000
 
 _SCHEMES = ("https://", "http://")
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows redirects, but never with what was posted: it may hold a secret, and so may its headers."""
+
+    def redirect_request(self, req: Request, *answer: Any) -> Request | None:
+        """Return the request that follows, None for none."""
+        return None if req.data is not None else super().redirect_request(req, *answer)
+
+
+_opener = build_opener(_Redirects)
 
 
 def check_address(url: str) -> None:
@@ -28,7 +39,7 @@ def get_json(url: str, body: bytes | None = None, headers: dict[str, str] | None
     check_address(url)
     accept = {"Accept": "application/json", **(headers or {})}
     request = Request(url, body, accept)  # noqa: S310 - The scheme is checked above.
-    with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - The scheme is checked above.
+    with _opener.open(request, timeout=TIMEOUT) as response:
         answer = response.read(MAX_BYTES + 1)
     if len(answer) > MAX_BYTES:
         raise ValueError(f"the answer of {url} is longer than {MAX_BYTES} bytes")

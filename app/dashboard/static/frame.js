@@ -168,6 +168,8 @@ function Account({ viewer }) {
       const response = await fetch("/session", { method: "DELETE" });
       if (!response.ok && response.status !== 401) throw new Error(`The server answered ${response.status}.`);
       sessionStorage.clear();
+      // The browser may keep this page as it is, and would bring it back with all it shows.
+      addEventListener("pageshow", () => location.reload());
       location.assign("/sign-in");
     } catch (error) {
       setState("");
