@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import commands, supervisor
 from app.auth.tokens import Role, issue_token, parse_lifetime
 from app.database import Database
+from app.delivery.channels import allowed_hosts_of, read_channels
 from app.embedded import embedded_secret, embedded_servers
 from app.errors import ExpectedError, InvalidInput
 from app.logs import configure_logging
@@ -31,6 +32,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+alerts = typer.Typer(help="What reaches people.", no_args_is_help=True)
+cli.add_typer(alerts, name="alerts")
 console = Console(stderr=True)
 
 # PostgreSQL's code for a table that does not exist.
@@ -85,6 +88,11 @@ def require_servers() -> None:
             raise InvalidInput(name.upper(), f"{name.upper()} is not set.")
 
 
+def require_channels(settings: Settings) -> None:
+    """Raise InvalidInput when a channel that alerts shall be delivered on is not configured as it has to be."""
+    read_channels(settings.alert_channels, allowed_hosts_of(settings.alert_allowed_hosts))
+
+
 @cli.command()
 def up(
     port: Annotated[int, typer.Option(help="The port of the web server.", min=1, max=65535)] = 8000,
@@ -92,6 +100,7 @@ def up(
     demo: Annotated[bool, typer.Option(help="Load the demo portfolio if there is no client yet.")] = True,
 ) -> None:
     """Run the whole service on this machine, with private servers where none are configured."""
+    require_channels(get_settings())
     supervisor.up(port, data_dir or get_settings().data_dir, demo=demo)
 
 
@@ -105,6 +114,7 @@ def web(
     from app.main import server  # noqa: PLC0415
 
     settings = get_settings()
+    require_channels(settings)
     configure_logging(settings.log_level)
     try:
         serving = server(settings, host=host, port=port)
@@ -121,8 +131,9 @@ def web(
 def worker(
     threads: Annotated[int, typer.Option(help="How many runs are carried out at the same time.", min=1, max=64)] = 4,
 ) -> None:
-    """Carry out runs; needs DATABASE_URL and REDIS_URL."""
+    """Carry out runs and deliver alerts; needs DATABASE_URL and REDIS_URL."""
     require_servers()
+    require_channels(get_settings())
     command = ["-m", "dramatiq", "workers.actors", "--processes", "1", "--threads", str(threads)]
     # A child that is killed while it starts is noticed after this many milliseconds, instead of after half a minute.
     command += ["--worker-fork-timeout", "5000"]
@@ -133,6 +144,7 @@ def worker(
 def scheduler() -> None:
     """Take the daily slots and send again what was lost; needs DATABASE_URL and REDIS_URL. Any number may run."""
     require_servers()
+    require_channels(get_settings())
     os.execv(sys.executable, [sys.executable, "-m", "workers.scheduler"])  # noqa: S606 - the same.
 
 
@@ -251,6 +263,15 @@ def schema() -> None:
     from app.graphql.schema import schema as api  # noqa: PLC0415
 
     typer.echo(api.as_str())
+
+
+@alerts.command(name="test")
+def send_sample(
+    channel: Annotated[str, typer.Argument(help="The channel's name in the file that ALERT_CHANNELS names.")],
+    to: Annotated[str | None, typer.Option(help="The address to write to, for a channel of owners.")] = None,
+) -> None:
+    """Send a sample on a channel and say what happened; exits with 1 when it did not arrive."""
+    raise typer.Exit(asyncio.run(commands.send_sample(get_settings(), channel, to, console)))
 
 
 def day_of(field: str, text: str) -> date:

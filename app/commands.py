@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -12,8 +13,13 @@ from app.auth.sessions import issue_code
 from app.auth.tokens import Role
 from app.clients import service as clients
 from app.database import Database
+from app.delivery import messages
+from app.delivery.channels import allowed_hosts_of, read_channels
+from app.delivery.courier import route_of, send_message
+from app.delivery.models import AttemptOutcome
+from app.delivery.rules import message_name
 from app.demo.service import load_if_empty
-from app.errors import Conflict, ExpectedError
+from app.errors import Conflict, ExpectedError, InvalidInput
 from app.health import requests
 from app.ingest import runs as imports
 from app.ingest.service import ImportProgress, ImportReport
@@ -158,3 +164,34 @@ async def sign_in_address(database: Database, url: str, *, subject: str, role: R
     async with database.begin() as session:
         code = await issue_code(session, subject=subject, role=role, now=datetime.now(UTC))
     return f"{url.rstrip('/')}/sign-in?code={code}"
+
+
+async def send_sample(settings: Settings, name: str, recipient: str | None, console: Console) -> int:
+    """Send a made-up alert on a channel, print what came of it, and return the exit status.
+
+    Raises InvalidInput for a channel that is not configured, and unless there is a recipient exactly where one is
+    needed.
+    """
+    hosts = allowed_hosts_of(settings.alert_allowed_hosts)
+    channels = read_channels(settings.alert_channels, hosts)
+    if name not in channels:
+        raise InvalidInput(
+            "channel", f"There is no channel {name!r}; there are: {', '.join(sorted(channels)) or 'none'}."
+        )
+    channel = channels[name]
+    if channel.to_owner != (recipient is not None):
+        problem = "writes to owners: give an address with --to" if channel.to_owner else "goes where its url leads"
+        raise InvalidInput("to", f"The channel {name} {problem}.")
+    now, message = datetime.now(UTC), message_name(uuid4())
+    body = messages.body_of(messages.SAMPLE, now, messages.sample_data(now, settings.public_url or ""))
+    outcome = await send_message(route_of(channel), message, recipient or "", body, now=now, allowed_hosts=hosts)
+    if outcome.answer:
+        # A receiver must not be able to write to the operator's terminal what it likes.
+        text = "".join(char if char.isprintable() else "\ufffd" for char in outcome.answer.decode(errors="replace"))
+        console.print(f"It answered: {text}", markup=False, highlight=False)
+    if outcome.outcome is AttemptOutcome.DELIVERED:
+        status = f" with the status {outcome.http_status}" if outcome.http_status else ""
+        console.print(f"The sample {message} was accepted{status}.", markup=False, highlight=False)
+        return 0
+    console.print(f"The sample {message} did not arrive. {outcome.problem}", style="red", markup=False, highlight=False)
+    return EXIT_FAILED

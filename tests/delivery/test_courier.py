@@ -13,8 +13,7 @@ from sqlalchemy import text
 from app.database import Database
 from app.delivery import rules, sending, service
 from app.delivery.channels import Channel
-from app.delivery.models import AttemptOutcome, ChannelKind, ChannelMode
-from app.delivery.outcomes import Outcome
+from app.delivery.models import ChannelKind, ChannelMode
 from app.errors import NotFound
 from app.graphql.pagination import global_id
 from tests.delivery.couriers import (
@@ -280,84 +279,6 @@ async def test_two_workers_share_and_send_nothing_twice(database: Database, rece
             await asyncio.gather(run_through(first), run_through(second))
     ids = [request.headers["webhook-id"] for request in receiver.requests]
     assert (len(ids), len(set(ids))) == (100, 100)
-
-
-async def test_a_worker_that_dies_in_the_middle_leaves_its_delivery_to_the_next(
-    database: Database, receiver: Receiver
-) -> None:
-    async with courier(database, webhook(receiver)) as running:
-        await queue(database, await add_alert(database))
-        async with database.begin() as session:
-            [lost] = await sending.claim(session, "ops")
-        await run_through(running)
-        assert receiver.requests == []
-        assert await attempts(database) == [(1, None, None, None, None)]
-        await pass_time(database, sending.LEASE)
-        await run_through(running)
-        assert await statuses(database) == [("ops", "DELIVERED", 2)]
-        # The first one comes back and believes that it has failed.
-        async with database.begin() as session:
-            failure = Outcome(AttemptOutcome.UNREACHABLE, problem="No connection.")
-            await sending.record(session, lost, webhook(receiver), failure, 0.5)
-    assert await statuses(database) == [("ops", "DELIVERED", 2)]
-    assert [row[:2] for row in await attempts(database)] == [(1, "UNREACHABLE"), (2, "DELIVERED")]
-
-
-async def test_an_older_attempt_that_failed_does_not_move_the_newer_one(database: Database, receiver: Receiver) -> None:
-    async with courier(database, webhook(receiver)):
-        await queue(database, await add_alert(database))
-        async with database.begin() as session:
-            [older] = await sending.claim(session, "ops")
-        await pass_time(database, sending.LEASE)
-        async with database.begin() as session:
-            [newer] = await sending.claim(session, "ops")
-        before = await rows_of(database, "SELECT status, attempt, next_attempt_at, lease_until FROM deliveries")
-        failure = Outcome(AttemptOutcome.UNREACHABLE, problem="No connection.")
-        async with database.begin() as session:
-            await sending.record(session, older, webhook(receiver), failure, 0.5)
-        assert await rows_of(database, "SELECT status, attempt, next_attempt_at, lease_until FROM deliveries") == before
-        # But what it has delivered is delivered.
-        async with database.begin() as session:
-            await sending.record(session, older, webhook(receiver), Outcome(AttemptOutcome.DELIVERED), 0.5)
-            await sending.record(session, newer, webhook(receiver), failure, 0.5)
-    assert await statuses(database) == [("ops", "DELIVERED", 2)]
-
-
-async def test_workers_that_always_die_use_up_the_attempts(database: Database, receiver: Receiver) -> None:
-    async with courier(database, webhook(receiver)):
-        await queue(database, await add_alert(database))
-        for number in range(1, 13):
-            async with database.begin() as session:
-                claimed = await sending.claim(session, "ops")
-                assert len(claimed) == int(number <= 11)
-            # The pauses are those of failures, though nobody was there to set them.
-            pause = max(rules.DELAYS[min(number, 10) - 1], sending.LEASE).total_seconds()
-            if number <= 11:
-                assert pause - 2 < await due_in(database) <= pause
-            await pass_time(database, timedelta(hours=24))
-        async with database.begin() as session:
-            assert await service.give_up(session) == 1
-            assert await service.give_up(session) == 0
-    found = await rows_of(database, "SELECT status, reason FROM deliveries")
-    assert found == [("FAILED", "None of the 11 attempts came to an end; the log has the details.")]
-    assert receiver.requests == []
-
-
-async def test_what_nobody_could_send_for_a_week_is_given_up(database: Database, receiver: Receiver) -> None:
-    async with courier(database, webhook(receiver)):
-        await queue(database, await add_alert(database))
-    async with courier(database):
-        await pass_time(database, timedelta(days=6, hours=23))
-        async with database.begin() as session:
-            assert await service.give_up(session) == 0
-            assert await service.nudge(session, after=timedelta()) == []
-        await pass_time(database, timedelta(hours=2))
-        async with database.begin() as session:
-            assert await service.give_up(session) == 1
-    found = await rows_of(database, "SELECT status, reason FROM deliveries")
-    reason = "It was not sent within a week, since the channel was disabled or not configured."
-    assert found == [("FAILED", reason)]
-    assert receiver.requests == []
 
 
 async def test_a_fault_in_one_message_does_not_keep_the_others_back(database: Database, receiver: Receiver) -> None:
