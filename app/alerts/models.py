@@ -81,3 +81,26 @@ class AlertFeedback(SQLModel, table=True):
     subject: str = Field(sa_type=Text)
     verdict: AlertVerdict = Field(sa_type=enum_column(AlertVerdict, "verdict"))
     given_at: datetime
+
+
+class AlertReplayDay(SQLModel, table=True):
+    """How many clients had a score on a day, and how many alerts a replay counted."""
+
+    __tablename__ = "alert_replay_days"
+    __table_args__ = (PrimaryKeyConstraint("run_id", "day", name="pk_alert_replay_days"),)
+
+    run_id: int = Field(foreign_key="runs.id", sa_type=BigInteger)
+    day: date
+    scored: int
+    alerts: int
+
+
+class AlertReplayClient(SQLModel, table=True):
+    """How many alerts a replay counted for a client; a client without one has no row."""
+
+    __tablename__ = "alert_replay_clients"
+    __table_args__ = (PrimaryKeyConstraint("run_id", "client_id", name="pk_alert_replay_clients"),)
+
+    run_id: int = Field(foreign_key="runs.id", sa_type=BigInteger)
+    client_id: int = Field(foreign_key="clients.id", sa_type=BigInteger)
+    alerts: int

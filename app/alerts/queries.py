@@ -145,3 +145,41 @@ FEEDBACK_REPORT = text(
     "GROUP BY GROUPING SETS ((), (a.kind), (m.component), (w.week), (w.week, a.kind), (w.week, m.component)) "
     "ORDER BY w.week, a.kind, m.component"
 )
+
+COUNT_CLIENTS = text("SELECT count(*) AS clients FROM clients")
+
+NEXT_CLIENTS = text("SELECT id FROM clients WHERE id > :after ORDER BY id LIMIT :size")
+
+SCORED_BY_DAY = text(
+    "SELECT day, count(*) AS scored FROM health_scores WHERE client_id = ANY(CAST(:ids AS bigint[])) "
+    "AND day BETWEEN :first AND :last AND score IS NOT NULL GROUP BY day ORDER BY day"
+)
+
+# Of clients with alerts on: the scored days of a time, and the one before that the first of them is compared with.
+HISTORIES = text(
+    "SELECT h.client_id, h.day, h.score, h.light, h.risk FROM clients AS c JOIN health_scores AS h "
+    "ON h.client_id = c.id WHERE c.id = ANY(CAST(:ids AS bigint[])) AND c.alerts_enabled AND h.score IS NOT NULL "
+    "AND h.day <= :last AND h.day >= coalesce((SELECT max(day) FROM health_scores "
+    "WHERE client_id = c.id AND score IS NOT NULL AND day < :first), :first) ORDER BY h.client_id, h.day"
+)
+
+ADD_REPLAYED_DAYS = text(
+    "INSERT INTO alert_replay_days AS d (run_id, day, scored, alerts) "
+    "SELECT :run_id, day, scored, alerts FROM unnest(CAST(:days AS date[]), CAST(:scored AS int[]), "
+    "CAST(:alerts AS int[])) AS new(day, scored, alerts) "
+    "ON CONFLICT (run_id, day) DO UPDATE SET scored = d.scored + excluded.scored, alerts = d.alerts + excluded.alerts"
+)
+
+ADD_REPLAYED_CLIENTS = text(
+    "INSERT INTO alert_replay_clients (run_id, client_id, alerts) SELECT :run_id, client_id, alerts "
+    "FROM unnest(CAST(:ids AS bigint[]), CAST(:alerts AS int[])) AS new(client_id, alerts)"
+)
+
+REPLAY = text("SELECT id, day, parameters FROM runs WHERE id = :run_id AND kind = 'REPLAY_ALERTS'")
+
+REPLAYED_DAYS = text("SELECT day, scored, alerts FROM alert_replay_days WHERE run_id = :run_id ORDER BY day")
+
+REPLAYED_CLIENTS = text(
+    "SELECT r.client_id, c.name, r.alerts FROM alert_replay_clients AS r JOIN clients AS c ON c.id = r.client_id "
+    "WHERE r.run_id = :run_id ORDER BY r.alerts DESC, c.name_key, r.client_id LIMIT :limit"
+)

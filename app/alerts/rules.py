@@ -1,7 +1,8 @@
 """When an alert is raised, and when it resolves by itself: pure functions of two scores and what is open already."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from app.health.rules import RiskLevel, TrafficLight
@@ -81,6 +82,25 @@ def is_noise(score: int, unresolved: Sequence[int], thresholds: Thresholds = DEF
 def is_storm(alerted: int, scored: int, thresholds: Thresholds = DEFAULTS) -> bool:
     """Return whether alerts for `alerted` of the `scored` clients of one recalculation tell of a broken feed."""
     return alerted >= thresholds.storm_minimum and alerted * 100 > thresholds.storm_share * scored
+
+
+def replay(history: Iterable[tuple[date, Standing]], thresholds: Thresholds) -> list[date]:
+    """Return the days on which a client's scored days, in order, would have raised an alert.
+
+    No alert is open at the first day, which is there to be compared with and raises none.
+    """
+    raised: list[date] = []
+    unresolved: list[int] = []
+    before: Standing | None = None
+    for day, after in history:
+        if after.light == TrafficLight.GREEN:
+            unresolved.clear()
+        due = before is not None and reasons(before, after, thresholds)
+        if due and not is_noise(after.score, unresolved, thresholds):
+            raised.append(day)
+            unresolved.append(after.score)
+        before = after
+    return raised
 
 
 def message(client: str, kinds: Sequence[AlertKind], before: Standing, after: Standing) -> str:

@@ -10,6 +10,7 @@ from app.auth.tokens import Role
 from app.benchmarks.rules import BenchmarkMetric
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
 from app.clients.service import SortField
+from app.delivery.models import AttemptOutcome, ChannelKind, ChannelMode, DeliveryKind, DeliveryStatus
 from app.health.rules import Component, HealthTrend, RiskLevel, TrafficLight
 from app.runs.models import RunKind, RunStatus
 from app.usage.models import FeatureCategory
@@ -162,6 +163,7 @@ _publish(
     RECORD_METRICS="It records the metrics of one day.",
     SET_ALERTS="It switches the alerts of many clients.",
     IMPORT="It imports files.",
+    REPLAY_ALERTS="It counts the alerts that given thresholds would have raised; nothing is raised or sent.",
 )
 _publish(
     RunStatus,
@@ -191,6 +193,43 @@ _publish(
     USEFUL="It was worth knowing.",
     ALREADY_KNOWN="It was known already.",
     WRONG_DATA="The data behind it is wrong.",
+)
+_publish(
+    ChannelKind,
+    "How a channel is spoken to.",
+    WEBHOOK="By signed requests, as the Standard Webhooks specification says.",
+    APPRISE="Through apprise: Slack, Microsoft Teams or e-mail.",
+)
+_publish(
+    ChannelMode,
+    "Whether a channel takes every alert by itself.",
+    EACH="Each alert is a message.",
+    DIGEST="One message a day for each owner tells of all alerts.",
+)
+_publish(
+    DeliveryKind,
+    "What a delivery tells of.",
+    ALERT="One alert.",
+    DIGEST="The alerts of a day, for one owner.",
+    HELD="That the alerts of a recalculation are held back.",
+)
+_publish(
+    DeliveryStatus,
+    "Where a delivery stands.",
+    PENDING="It is due, under way, or tried again later.",
+    WAITING="It leaves with the next digest.",
+    HELD="It waits for somebody to release or discard its alert.",
+    DELIVERED="The receiver has accepted it.",
+    FAILED="It was given up.",
+    DISCARDED="It was never to be sent.",
+)
+_publish(
+    AttemptOutcome,
+    "How an attempt ended.",
+    DELIVERED="The receiver accepted the message.",
+    REFUSED="The receiver answered something else.",
+    UNREACHABLE="There was no answer, or none that is HTTP.",
+    BLOCKED="The receiver's host stands for an internal address, and was not connected to.",
 )
 _publish(
     Role,

@@ -70,6 +70,8 @@ ASSUMED_SIZE = 20
 SIZES = {
     "HealthScore.components": 5,
     "Alert.causes": 5,
+    "Delivery.attempts": 11,
+    "AlertReplay.byDay": 90,
     "AlertFeedbackReport.byKind": 3,
     "AlertFeedbackReport.byComponent": 5,
     "AlertWeekFeedback.byKind": 3,

@@ -11,18 +11,20 @@ from app.graphql.alerts import Alert, AlertMutation, AlertQuery, alert_by_key
 from app.graphql.benchmarks import BenchmarkQuery
 from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_key
 from app.graphql.context import Info, require
+from app.graphql.deliveries import DeliveryMutation, DeliveryQuery
 from app.graphql.errors import TYPED_ERRORS
 from app.graphql.execution import Execution
 from app.graphql.held_alerts import HeldAlertMutation
 from app.graphql.http import Schema
 from app.graphql.pagination import Node, split_id
+from app.graphql.replay import ReplayMutation, ReplayQuery
 from app.graphql.runs import Run, RunMutation, RunQuery, run_by_key
 from app.graphql.subscriptions import Subscription
 from app.graphql.viewer import ViewerQuery
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQuery, RunQuery):
+class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQuery, ReplayQuery, RunQuery, DeliveryQuery):
     """All queries."""
 
     @strawberry.field(description="Any object by its id, for a front end that holds one.")
@@ -44,7 +46,7 @@ class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQ
 
 
 @strawberry.type(description="What can be changed.")
-class Mutation(ClientMutation, AlertMutation, HeldAlertMutation, RunMutation):
+class Mutation(ClientMutation, AlertMutation, HeldAlertMutation, ReplayMutation, RunMutation, DeliveryMutation):
     """All mutations."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.alerts.replay import carry_replay
 from app.alerts.rules import Thresholds
 from app.clients.switching import switch
 from app.database import Database
@@ -46,6 +47,7 @@ def kinds(settings: Settings) -> Mapping[RunKind, Carry]:
         RunKind.RECORD_METRICS: record,
         RunKind.SET_ALERTS: switch,
         RunKind.IMPORT: import_run,
+        RunKind.REPLAY_ALERTS: carry_replay,
     }
 
 

@@ -20,6 +20,7 @@ class RunKind(StrEnum):
     RECORD_METRICS = "RECORD_METRICS"
     SET_ALERTS = "SET_ALERTS"
     IMPORT = "IMPORT"
+    REPLAY_ALERTS = "REPLAY_ALERTS"
 
 
 class RunStatus(StrEnum):

@@ -53,6 +53,7 @@ SAMPLES = {
 # The inputs whose id is an alert's.
 OF_ALERTS = {"AcknowledgeAlertInput", "GiveAlertFeedbackInput"}
 ALERT = f'"{opaque(["Alert", 1])}"'
+RUN = f'"{opaque(["Run", 1])}"'
 
 
 def root_fields(kind: OperationType) -> Iterator[tuple[str, GraphQLField]]:
@@ -82,7 +83,7 @@ def sample(type_: GraphQLInputType) -> str:
 def arguments(fields: dict[str, Any]) -> str:
     """Return the arguments or input fields that must be given, with sample values."""
     return ", ".join(
-        f"{name}: {sample(field.type)}"
+        f"{name}: {RUN if name == 'runId' else sample(field.type)}"
         for name, field in fields.items()
         if isinstance(field.type, GraphQLNonNull) and field.default is None
     )
