@@ -24,6 +24,7 @@ from app.embedded import Servers
 from tests.conftest import own_database, url_of
 from tests.dashboard.browser.product import Product, running_product
 from tests.dashboard.browser.visits import LOOKS, PATIENCE_MS, REPORT_VIOLATIONS, WIDE, Look, Visit
+from tests.graphql.live import change
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = "there is no browser: install Debian's package chromium, or run .venv/bin/playwright install chromium"
@@ -154,6 +155,17 @@ async def opened(chromium: Browser) -> AsyncIterator[Visits]:
     finally:
         for one in everybody:
             await one.page.context.close()
+
+
+@pytest.fixture
+async def ended_runs(product: Product) -> AsyncIterator[None]:
+    """End the runs that a test has begun by hand and left unfinished when it failed: others would wait for them."""
+    yield
+    await change(
+        product.database,
+        "UPDATE runs SET status = 'FAILED', finished_at = now(), reason = 'left over' "
+        "WHERE status IN ('QUEUED', 'RUNNING')",
+    )
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look.scheme}-{look.width}")

@@ -85,6 +85,7 @@ async def test_no_alert_is_lost_while_the_server_is_gone(
     await expect(row).to_contain_text("alert 8")
 
 
+@pytest.mark.usefixtures("ended_runs")
 async def test_a_run_that_ends_while_the_server_is_gone_is_shown_as_it_ended(
     product: Product, visit: Open, web: WebServer
 ) -> None:

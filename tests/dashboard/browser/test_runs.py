@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from app.auth.tokens import Role
@@ -16,6 +17,8 @@ from tests.dashboard.browser.product import SUBJECT, Product
 from tests.dashboard.browser.visits import Look
 from tests.factories import rows_of
 from tests.graphql.live import claimed, finish, new_run
+
+pytestmark = pytest.mark.usefixtures("ended_runs")
 
 RUNS = "{ runs(first: 1) { edges { node { kind status total done failed requestedBy } } } }"
 
@@ -44,7 +47,11 @@ async def test_recalculating_all_ends_with_the_new_scores_in_place(product: Prod
     admin = await visit("/", role=Role.PLATFORM_ADMIN, look=look)
     page = admin.page
     await page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+    rows = page.locator(".run-row")
+    await expect(rows.first).to_be_visible()
+    before = await rows.count()
     await page.get_by_role("button", name="Recalculate all").click()
+    await expect(rows).to_have_count(before + 1)
     row = first_row(page)
     await expect(row).to_contain_text(SUBJECT)
     await expect(row).to_contain_text("Finished")

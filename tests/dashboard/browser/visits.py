@@ -76,7 +76,7 @@ class Visit:
         self._allowed.append(re.compile(pattern))
 
     async def live(self) -> None:
-        """Wait until the server listens for what this page is to be told: then it answers its subscription."""
+        """Wait until this page is told of alerts, which is what every page listens for last."""
         async with asyncio.timeout(PATIENCE_MS / 1000):
             await self._live.wait()
 
@@ -118,7 +118,7 @@ class Visit:
             self.faults.append(f"failed: {request.method} {request.url} {request.failure}")
 
     def _on_response(self, response: Response) -> None:
-        if response.ok and response.url.endswith("/graphql/stream"):
+        if response.ok and "alertRaised" in (response.request.post_data or "") and "/stream" in response.url:
             self._live.set()
         if response.status >= 400:
             self.faults.append(f"status {response.status}: {response.request.method} {response.url}")
