@@ -13,6 +13,7 @@ from app.alerts import feedback
 from app.alerts import service as alerts
 from app.clients import service as clients
 from app.database import Database, fetch
+from app.delivery import service as delivery
 from app.health import queries as health
 from app.health.rules import Counts
 from app.runs import queries as runs
@@ -84,6 +85,10 @@ class Loaders:
             return await feedback.of_alerts(connection, ids, subject)
 
         return await self._load(("feedback", subject), alert_id, load, None)
+
+    async def delivery_attempts(self, delivery_id: int) -> list[Row[Any]]:
+        """Return the attempts of a delivery, the first one first."""
+        return await self._load("delivery_attempts", delivery_id, delivery.attempts_by_ids, list[Row[Any]]())
 
     async def counts(self, client_id: int) -> Counts:
         """Return what the client's current score was computed from."""

@@ -24,7 +24,9 @@ from app.graphql.viewer import ViewerQuery
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQuery, ReplayQuery, RunQuery, DeliveryQuery):
+class Query(
+    ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQuery, ReplayQuery, DeliveryQuery, RunQuery
+):
     """All queries."""
 
     @strawberry.field(description="Any object by its id, for a front end that holds one.")
@@ -46,7 +48,7 @@ class Query(ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQ
 
 
 @strawberry.type(description="What can be changed.")
-class Mutation(ClientMutation, AlertMutation, HeldAlertMutation, ReplayMutation, RunMutation, DeliveryMutation):
+class Mutation(ClientMutation, AlertMutation, HeldAlertMutation, ReplayMutation, DeliveryMutation, RunMutation):
     """All mutations."""
 
 
