@@ -274,6 +274,26 @@ def send_sample(
     raise typer.Exit(asyncio.run(commands.send_sample(get_settings(), channel, to, console)))
 
 
+@alerts.command(name="replay")
+def replay_alerts(
+    days: Annotated[int, typer.Option(help="How many UTC days up to today.", min=1, max=730)] = 90,
+    drop_points: Annotated[
+        int | None, typer.Option(help="Try this instead of ALERT_DROP_POINTS.", min=0, max=100)
+    ] = None,
+    again_points: Annotated[
+        int | None, typer.Option(help="Try this instead of ALERT_AGAIN_POINTS.", min=0, max=100)
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Count the alerts that the stored scores would have raised, by day and by client; nothing is raised or sent."""
+    with migrated_settings(data_dir) as settings:
+        tried = {"alert_drop_points": drop_points, "alert_again_points": again_points}
+        chosen = settings.model_copy(update={name: value for name, value in tried.items() if value is not None})
+        raise typer.Exit(
+            with_database(settings, lambda database: commands.replay_alerts(database, chosen, days, console))
+        )
+
+
 def day_of(field: str, text: str) -> date:
     """Return the day that ISO text names. Raises InvalidInput naming `field`."""
     try:

@@ -8,7 +8,9 @@ from uuid import uuid4
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from app.alerts import replay
 from app.auth.sessions import issue_code
 from app.auth.tokens import Role
 from app.clients import service as clients
@@ -24,7 +26,7 @@ from app.health import requests
 from app.ingest import runs as imports
 from app.ingest.service import ImportProgress, ImportReport
 from app.runs import service as runs
-from app.runs.execution import execute
+from app.runs.execution import execute, thresholds_of
 from app.runs.models import RunStatus
 from app.settings import Settings
 from app.usage import recording
@@ -32,6 +34,8 @@ from app.usage import recording
 COMMAND_LINE = "command line"
 EXIT_FAILED, EXIT_SOME_FAILED = 1, 3
 _WATCH_SECONDS = 0.5
+# Clients that the report of a replay names.
+_NOISIEST = 10
 
 
 async def import_files(database: Database, settings: Settings, path: Path, console: Console) -> int:
@@ -141,9 +145,58 @@ async def _carry_out(database: Database, settings: Settings, run_id: int, title:
     if row.status == RunStatus.FAILED:
         console.print(f"It failed: {row.reason}", style="red", markup=False)
         return EXIT_FAILED
-    clients_done = "1 client" if row.done == 1 else f"{row.done:,} clients"
-    console.print(f"{clients_done} done, {row.failed:,} failed.")
+    console.print(f"{_number(row.done, 'client')} done, {row.failed:,} failed.")
     return EXIT_SOME_FAILED if row.failed else 0
+
+
+async def replay_alerts(database: Database, settings: Settings, days: int, console: Console) -> int:
+    """Count what the settings' thresholds would have raised, with a bar; print it on standard output.
+
+    Returns the exit status.
+    """
+    async with database.begin() as session:
+        run_id = await replay.request(
+            session,
+            days=days,
+            thresholds=thresholds_of(settings),
+            requested_by=COMMAND_LINE,
+            now=datetime.now(UTC),
+        )
+    status = await _carry_out(database, settings, run_id, "Replaying alerts", console)
+    if status == 0:
+        async with database.read() as connection:
+            found = await replay.report(connection, run_id)
+            noisiest = await replay.noisiest(connection, run_id, _NOISIEST)
+        _print_replay(found, [(row.name, row.alerts) for row in noisiest])
+    return status
+
+
+def _print_replay(found: replay.Replay, noisiest: list[tuple[str, int]]) -> None:
+    console = Console()
+    tried = found.thresholds
+    console.print(
+        f"With drops of more than {tried.drop_points} points, and more than {tried.again_points} for another alert: "
+        f"{_number(found.alerts, 'alert')} in {_number(found.days, 'day')} up to {found.last_day}, "
+        f"{found.alerts / found.days:.1f} a day.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if found.held:
+        console.print(f"{found.held:,} of them would be held.", highlight=False)
+    if found.alerts:
+        by_day = Table("day", "clients with a score", "alerts", "", title="Days with alerts")
+        for day in found.by_day:
+            if day.alerts:
+                by_day.add_row(f"{day.day}", f"{day.scored:,}", f"{day.alerts:,}", "held" if day.held else "")
+        console.print(by_day)
+        by_client = Table("client", "alerts", title="Clients with most alerts")
+        for name, alerts in noisiest:
+            by_client.add_row(Text(name), f"{alerts:,}")
+        console.print(by_client)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 async def load_demo(database: Database, console: Console) -> bool:
