@@ -111,7 +111,7 @@ def web(
 ) -> None:
     """Serve the GraphQL API; needs DATABASE_URL, REDIS_URL and a way to check tokens."""
     # Imported here, since the other commands start in half the time without the web server and the API.
-    from app.main import server  # noqa: PLC0415
+    from app.server import server  # noqa: PLC0415
 
     settings = get_settings()
     require_channels(settings)

@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from socket import socket
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import structlog
-import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -152,37 +150,8 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers={404: dashboard.not_found},
         lifespan=lifespan,
     )
+    # A redirect would name the host that the caller claims to have asked.
+    app.router.redirect_slashes = False
     app.add_middleware(RequestId)
     app.state.live = live
     return app
-
-
-class Server(uvicorn.Server):
-    """A web server that ends the subscriptions when it is asked to stop; it would wait for them instead."""
-
-    def __init__(self, config: uvicorn.Config, live: Hub) -> None:
-        super().__init__(config)
-        self._live = live
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Finish the requests in flight and stop."""
-        self._live.end()
-        await super().shutdown(sockets)
-
-
-def server(settings: Settings, *, host: str, port: int) -> Server:
-    """Return the web server of one process. Raises ValueError when a setting is missing."""
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        ws_max_size=settings.max_request_bytes,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=20,
-        # Longer than people think between two clicks, and than proxies keep a connection that nobody uses.
-        timeout_keep_alive=75,
-    )
-    return Server(config, app.state.live)

@@ -50,6 +50,7 @@ COMPOSITION = {
     "app.embedded",
     "app.private_servers",
     "app.operations",
+    "app.server",
 }
 
 # What each layer may import. "own" stands for modules of the same capability only.

@@ -18,9 +18,9 @@ from app.auth.tokens import Role, issue_token
 from app.database import Database
 from app.graphql.live import Hub
 from app.graphql.pagination import global_id
-from app.main import Server, server
 from app.runs import service
 from app.runs.models import RunKind
+from app.server import Server, server
 from app.settings import Settings
 from tests.conftest import TEST_SECRET
 from tests.factories import add_rows
