@@ -33,8 +33,11 @@ def causes(before: Measured, after: Measured) -> list[Cause]:
     """Return the components that moved between two scores, the one that lost most points first.
 
     Their changes add up exactly to the change of the score. The points of all components, moved or not, would add up
-    to the score itself; what did not move has the same points before and after.
+    to the score itself; what did not move has the same points before and after. A score that is not what its parts
+    make, having come into the table by another way than a calculation, cannot be explained: then there are no causes.
     """
+    if not (_adds_up(before) and _adds_up(after)):
+        return []
     exact = list(zip(_points(before), _points(after), strict=True))
     moved = [index for index, (was, now) in enumerate(exact) if was != now]
     kept = sum((was for was, now in exact if was == now), Fraction(0))
@@ -74,6 +77,13 @@ def _points(measured: Measured) -> list[Fraction]:
     pairs = list(zip(measured.components, measured.policy.weights, strict=True))
     weight = sum(weight for score, weight in pairs if score is not None)
     return [Fraction(0) if score is None else Fraction(score * own, weight) for score, own in pairs]
+
+
+def _adds_up(measured: Measured) -> bool:
+    """Return whether the score is what its components make."""
+    points = sum(_points(measured), Fraction(0))
+    known = any(score is not None for score in measured.components)
+    return known and divide_half_up(points.numerator, points.denominator) == measured.score
 
 
 def _points_kept(before: int, after: int, kept: Fraction, had: bool, has: bool) -> int:

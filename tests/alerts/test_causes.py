@@ -220,3 +220,17 @@ def test_the_points_are_those_that_the_api_calls_contributions() -> None:
         assert now is not None
         assert abs(float(told[component].points_before) - was) < 0.6
         assert abs(float(told[component].points_after) - now) < 0.6
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Measured(90, (None, None, None, None, None), Counts(), POLICY),
+        Measured(0, (None, None, None, None, None), Counts(), POLICY),
+        Measured(91, (90, 90, 90, 90, 90), Counts(), POLICY),
+    ],
+)
+def test_a_score_that_is_not_what_its_parts_make_has_no_causes(odd: Measured) -> None:
+    usual = measured(50, 50, 50, 50, 50)
+    assert causes(odd, usual) == []
+    assert causes(usual, odd) == []

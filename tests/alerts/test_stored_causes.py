@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.database import Database
 from app.health.rules import end_of_day
 from tests.alerts.helpers import add_alerted, alert_rows, day_number, score_as, weigh_campaigns_alone
-from tests.factories import add_case, add_client_feature, add_login, add_member, add_ticket, rows_of
+from tests.factories import add_case, add_client_feature, add_login, add_member, add_score, add_ticket, rows_of
 from tests.health.helpers import score
 
 CAUSES = (
@@ -86,3 +86,13 @@ async def test_an_alert_whose_causes_cannot_be_written_is_not_raised(database: D
         await score_as(database, client, day_number(1), 50)
     assert await alert_rows(database) == []
     assert await rows_of(database, "SELECT day, score FROM health_scores") == [(day_number(0), 90)]
+
+
+async def test_a_fall_from_a_score_without_parts_raises_an_alert_without_causes(database: Database) -> None:
+    await weigh_campaigns_alone(database)
+    client = await add_alerted(database)
+    await add_score(database, client, day_number(0), 90, light="GREEN", risk="LOW")
+    await score_as(database, client, day_number(1), 50)
+    (alert,) = await alert_rows(database)
+    assert (alert.score_before, alert.score_after) == (90, 50)
+    assert await rows_of(database, CAUSES) == []
