@@ -94,10 +94,15 @@ def _score(client_id: int, day: date) -> dict[str, object]:
         "trend": "STABLE",
         "risk": "LOW",
         "coverage": 65,
-        "campaigns_completed": [],
-        "campaigns_assigned": [],
+        "case_score": 100,
+        "campaign_score": 100,
+        "ticket_score": 100,
+        "campaigns_completed": [2],
+        "campaigns_assigned": [2],
         "tickets_tracked": False,
         **dict.fromkeys((*counts, "tickets_opened", "tickets_before"), 0),
+        "cases_closed": 2,
+        "cases_on_time": 2,
     }
 
 
