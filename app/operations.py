@@ -40,7 +40,12 @@ WAITING = text(
     "FROM runs WHERE status IN ('QUEUED', 'RUNNING')"
 )
 LIGHTS = text("SELECT light, sum(clients)::integer AS clients FROM portfolio_counts GROUP BY 1")
-ALERTS = text("SELECT count(*) AS alerts FROM alerts WHERE status <> 'RESOLVED'")
+ALERTS = text("SELECT count(*) AS alerts, count(*) FILTER (WHERE held) AS held FROM alerts WHERE status <> 'RESOLVED'")
+DELIVERIES = text(
+    "SELECT c.name, (c.disabled_at IS NOT NULL)::integer AS disabled, coalesce(extract(epoch FROM clock_timestamp() - "
+    "(SELECT min(d.created_at) FROM deliveries AS d WHERE d.channel = c.name AND d.status = 'PENDING')), 0)::float8 "
+    "AS pending FROM channels AS c WHERE c.configured"
+)
 REVISION = text("SELECT version_num FROM alembic_version")
 
 
@@ -125,6 +130,19 @@ async def _database_figures(connection: ReadConnection) -> CollectorRegistry:
     oldest = Gauge("client_health_oldest_unfinished_run_seconds", "Age of the oldest run in work.", registry=registry)
     clients = Gauge("client_health_clients", "Listed clients by light.", ["light"], registry=registry)
     alerts = Gauge("client_health_unresolved_alerts", "Alerts that are open or acknowledged.", registry=registry)
+    held = Gauge("client_health_held_alerts", "Unresolved alerts that nobody was told of yet.", registry=registry)
+    pending = Gauge(
+        "client_health_oldest_pending_delivery_seconds",
+        "Age of the oldest delivery that has not arrived.",
+        ["channel"],
+        registry=registry,
+    )
+    disabled = Gauge(
+        "client_health_channel_disabled", "Whether its receiver is gone for good.", ["channel"], registry=registry
+    )
+    for row in await fetch(connection, DELIVERIES):
+        pending.labels(row.name).set(row.pending)
+        disabled.labels(row.name).set(row.disabled)
     for row in await fetch(connection, RUNS):
         runs.labels(row.kind, row.status).set(row.runs)
         seconds.labels(row.kind, row.status).set(row.seconds)
@@ -133,5 +151,7 @@ async def _database_figures(connection: ReadConnection) -> CollectorRegistry:
     oldest.set(waiting.unfinished)
     for row in await fetch(connection, LIGHTS):
         clients.labels(row.light or "UNSCORED").set(row.clients)
-    alerts.set((await fetch(connection, ALERTS))[0].alerts)
+    unresolved: Any = (await fetch(connection, ALERTS))[0]
+    alerts.set(unresolved.alerts)
+    held.set(unresolved.held)
     return registry

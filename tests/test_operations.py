@@ -245,6 +245,8 @@ async def test_figures_show_runs_lights_and_alerts(
             "score_before": 90,
             "score_after": 80,
             "raised_at": now,
+            # A held alert that is green again needs no decision any more.
+            "held": status != "ACKNOWLEDGED",
         }
         await add_rows(database, "alerts", [row])
 
@@ -274,6 +276,7 @@ async def test_figures_show_runs_lights_and_alerts(
         "UNSCORED": 2,
     }
     assert figure(found, "unresolved_alerts") == 2
+    assert figure(found, "held_alerts") == 1
     assert figure(found, "runs", kind="SET_ALERTS", status="SUCCEEDED") == 1
     assert figure(found, "run_seconds", kind="SET_ALERTS", status="SUCCEEDED") == 2.5
     assert figure(found, "runs", kind="SET_ALERTS", status="QUEUED") == 1

@@ -234,6 +234,6 @@ _publish(
 _publish(
     Role,
     "What a caller may do.",
-    CLIENT_SUCCESS="Read everything, switch and snooze alerts, acknowledge them, and recalculate one client.",
-    PLATFORM_ADMIN="All of that, recalculate all clients, and record metrics.",
+    CLIENT_SUCCESS="Read everything, switch, snooze, acknowledge and judge alerts, and recalculate one client.",
+    PLATFORM_ADMIN="All of that, recalculate all clients, record metrics, replay alerts, and decide about held ones.",
 )
