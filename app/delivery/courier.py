@@ -107,10 +107,11 @@ class Courier:
                 if not claims and name not in self._nudged:
                     return
         except Exception as error:
-            if not is_outage(error):
-                raise
             # What was claimed is due again when its lease has run out, and the scheduler says so.
-            log.warning("delivering_interrupted", channel=name, error=repr(error))
+            if is_outage(error):
+                log.warning("delivering_interrupted", channel=name, error=repr(error))
+            else:
+                log.exception("delivering_broken", channel=name)
 
     async def _deliver(self, route: Route, claim: sending.Claim) -> None:
         with structlog.contextvars.bound_contextvars(delivery=claim.name, channel=claim.channel, attempt=claim.attempt):

@@ -136,16 +136,23 @@ END_MEMBERS = text(
     "AND g.status IN ('DELIVERED', 'FAILED')"
 )
 
-# Attempts that are used up by workers that died, and what nobody could send for a week: its channel is disabled, or
-# not configured any more.
-GIVE_UP = text(
-    "UPDATE deliveries SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = "
-    "CASE WHEN attempt >= CAST(:attempts AS integer) THEN :used_up ELSE :too_late END "
-    "WHERE id IN (SELECT id FROM deliveries WHERE status IN ('PENDING', 'WAITING') AND digest_id IS NULL "
-    "AND (lease_until IS NULL OR lease_until < clock_timestamp()) "
-    "AND (attempt >= CAST(:attempts AS integer) OR next_attempt_at < clock_timestamp() - CAST(:too_long AS interval)) "
-    "LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING id"
-)
+
+def give_up(status: str) -> TextClause:
+    """Return the statement that fails deliveries of one status, which is in the statement for the sake of its index.
+
+    Their attempts are used up by workers that died, or nobody could send them for too long: their channel is disabled,
+    or not configured any more.
+    """
+    return text(
+        "UPDATE deliveries SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = "
+        "CASE WHEN attempt >= CAST(:attempts AS integer) THEN :used_up ELSE :too_late END "
+        f"WHERE id IN (SELECT id FROM deliveries WHERE status = '{status}' AND digest_id IS NULL "
+        "AND (lease_until IS NULL OR lease_until < clock_timestamp()) "
+        "AND (attempt >= CAST(:attempts AS integer) "
+        "OR next_attempt_at < clock_timestamp() - CAST(:too_long AS interval)) "
+        "LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING id"
+    )
+
 
 BEGIN_DIGEST = text(
     "UPDATE channels SET digested_at = :moment WHERE name = :channel AND configured AND disabled_at IS NULL "

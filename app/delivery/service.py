@@ -98,14 +98,17 @@ async def nudge(session: AsyncSession, *, after: timedelta) -> list[str]:
 
 async def give_up(session: AsyncSession) -> int:
     """Mark deliveries as failed that have no attempt left or that nobody could send for a week; return how many."""
-    found = await fetch(
-        session,
-        queries.GIVE_UP,
-        attempts=MAX_ATTEMPTS,
-        too_long=TOO_LONG,
-        used_up=f"None of the {MAX_ATTEMPTS} attempts came to an end; the log has the details.",
-        too_late="It was not sent within a week, since the channel was disabled or not configured.",
-    )
+    values = {
+        "attempts": MAX_ATTEMPTS,
+        "too_long": TOO_LONG,
+        "used_up": f"None of the {MAX_ATTEMPTS} attempts came to an end; the log has the details.",
+        "too_late": "It was not sent within a week, since the channel was disabled or not configured.",
+    }
+    found = [
+        row
+        for status in (DeliveryStatus.PENDING, DeliveryStatus.WAITING)
+        for row in await fetch(session, queries.give_up(status), **values)
+    ]
     if found:
         log.error("deliveries_given_up", deliveries=len(found))
         await session.execute(queries.END_MEMBERS, {"ids": [row.id for row in found]})
