@@ -60,7 +60,7 @@ async def discard_held(
     """
     ids = await _held(session, run_id, AuditAction.HELD_ALERTS_DISCARDED, actor=actor, now=now, request_id=request_id)
     await session.execute(queries.DISCARD, {"ids": ids, "now": now})
-    await delivery.discard(session, ids)
+    await delivery.discard(session, ids, reason="The alert was held and then discarded.")
     return len(ids)
 
 
@@ -86,5 +86,5 @@ async def _held(
 async def _release(session: AsyncSession, ids: Sequence[int]) -> None:
     released = await fetch(session, queries.RELEASE, ids=list(ids))
     resolved = [row.id for row in released if row.status == AlertStatus.RESOLVED]
-    await delivery.discard(session, resolved)
+    await delivery.discard(session, resolved, reason="The light was green again before the alert was released.")
     await delivery.release(session, [row.id for row in released])

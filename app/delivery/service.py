@@ -46,9 +46,8 @@ async def release(session: AsyncSession, alert_ids: Sequence[int]) -> int:
     return await _count(session, queries.RELEASE, alert_ids=list(alert_ids))
 
 
-async def discard(session: AsyncSession, alert_ids: Sequence[int]) -> int:
-    """Have the held deliveries of the alerts never leave, and return how many they are."""
-    reason = "The alert was held and then discarded."
+async def discard(session: AsyncSession, alert_ids: Sequence[int], *, reason: str) -> int:
+    """Have the held deliveries of the alerts never leave, for a reason to be read, and return how many they are."""
     return await _count(session, queries.DISCARD, alert_ids=list(alert_ids), reason=reason)
 
 

@@ -180,6 +180,8 @@ async def test_what_is_green_again_is_released_to_nobody(database: Database, sma
     await health.score_day(database, moment, moment + timedelta(hours=5))
     assert await decide(database, holding.release_held, run_id) == 6
     assert await fates(database) == [(False, "OPEN", "PENDING", 4), (False, "RESOLVED", "DISCARDED", 2)]
+    reasons = await rows_of(database, "SELECT DISTINCT reason FROM deliveries WHERE status = 'DISCARDED'")
+    assert reasons == [("The light was green again before the alert was released.",)]
 
 
 async def test_a_decision_is_about_one_run_or_all(database: Database, small: Settings) -> None:

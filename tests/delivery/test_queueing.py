@@ -125,14 +125,14 @@ async def test_only_what_is_held_is_released_or_discarded_and_only_once(database
     await queue(database, sent)
     async with database.begin() as session:
         await session.execute(text("UPDATE deliveries SET status = 'DELIVERED' WHERE alert_id = :id"), {"id": sent})
-        assert await service.discard(session, [held, sent]) == 1
+        assert await service.discard(session, [held, sent], reason="No news.") == 1
         assert await service.release(session, [held, sent, other]) == 1
-        assert await service.discard(session, [held, sent, other]) == 0
+        assert await service.discard(session, [held, sent, other], reason="Late.") == 0
     found = await rows_of(
         database, "SELECT alert_id, status, finished_at IS NOT NULL, reason FROM deliveries ORDER BY 1"
     )
     assert found == [
-        (held, "DISCARDED", True, "The alert was held and then discarded."),
+        (held, "DISCARDED", True, "No news."),
         (other, "PENDING", False, None),
         (sent, "DELIVERED", False, None),
     ]
