@@ -1,5 +1,6 @@
 """The storm guard: when the alerts of a recalculation are held, what releases them, and what discards them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -182,6 +183,16 @@ async def test_what_is_green_again_is_released_to_nobody(database: Database, sma
     assert await fates(database) == [(False, "OPEN", "PENDING", 4), (False, "RESOLVED", "DISCARDED", 2)]
     reasons = await rows_of(database, "SELECT DISTINCT reason FROM deliveries WHERE status = 'DISCARDED'")
     assert reasons == [("The light was green again before the alert was released.",)]
+
+
+async def test_of_two_decisions_at_once_one_is_made(database: Database, small: Settings) -> None:
+    await add_portfolio(database, 20, 6)
+    await recalculate(database, small)
+    made = await asyncio.gather(decide(database, holding.release_held), decide(database, holding.discard_held))
+    assert sorted(made) == [0, 6]
+    released = made[0] == 6
+    assert await fates(database) == [(False, "OPEN", "PENDING", 6) if released else (False, "RESOLVED", "DISCARDED", 6)]
+    assert len(await audited(database)) == 1
 
 
 async def test_a_decision_is_about_one_run_or_all(database: Database, small: Settings) -> None:
