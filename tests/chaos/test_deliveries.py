@@ -20,7 +20,7 @@ from tests.chaos.test_kills import kill_one_of
 from tests.factories import rows_of
 
 ALERTS = 500
-KILLS = {"worker": 3, "scheduler": 1, "valkey": 2, "receiver": 3}
+KILLS = {"worker": 2, "scheduler": 1, "valkey": 2, "receiver": 3}
 # Longer than the leases of two dead workers and the pauses behind two failures.
 SECONDS = 240
 SETTINGS = {"PUBLIC_URL": "https://health.example.com", "ALERT_ALLOWED_HOSTS": HOST, "ALERT_STORM_SHARE": "100"}
@@ -77,6 +77,11 @@ async def has_taken(taken: Path, messages: int) -> bool:
     return len((await asyncio.to_thread(taken.read_text)).splitlines()) >= messages
 
 
+async def is_under_way(running: Service) -> bool:
+    """Return whether an attempt has begun and has not ended."""
+    return bool(await rows_of(running.database, "SELECT delivery_id FROM delivery_attempts WHERE finished_at IS NULL"))
+
+
 async def is_all_delivered(running: Service) -> bool:
     """Return whether every alert has a delivery that has arrived."""
     return not await rows_of(running.database, LEFT)
@@ -85,7 +90,14 @@ async def is_all_delivered(running: Service) -> bool:
 async def kill(
     running: Service, crew: dict[str, list[Child]], receiver: list[Child], taken: Path, random: Random
 ) -> None:
-    """Kill one after the other at random moments, and start each again as a supervisor would."""
+    """Kill one after the other at random moments, and start each again as a supervisor would.
+
+    All workers die first, at once and while messages are under way, so that some are lost for certain.
+    """
+    await until(lambda: is_under_way(running), 30, "messages are under way")
+    for worker in crew["worker"]:
+        end(worker)
+    crew["worker"] = [running.start("worker") for _ in crew["worker"]]
     targets = [name for name, times in KILLS.items() for _ in range(times)]
     random.shuffle(targets)
     for target in targets:
