@@ -141,6 +141,12 @@ async def test_an_unscored_client_says_what_is_missing_and_is_never_critical(
         await expect(part).to_contain_text(component["explanation"])
         if not component["measured"]:
             await expect(part).to_contain_text("Not measured")
+        # What is written beside the name does not run into it.
+        apart: bool = await part.locator(".part-head").evaluate("""(head) => {
+          const [name, value] = head.children;
+          return name.getBoundingClientRect().left + name.scrollWidth <= value.getBoundingClientRect().left;
+        }""")
+        assert apart
     await expect(page.get_by_role("button", name="Recalculate")).to_be_enabled()
 
 
