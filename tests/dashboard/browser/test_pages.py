@@ -61,6 +61,17 @@ async def test_a_page_is_accessible_and_fits_in_light_and_dark_at_every_width(
         assert await overflow(person.page) == [], look
 
 
+async def test_the_navigation_shows_every_page_on_the_narrowest_phone(product: Product, visit: Open) -> None:
+    person = await open_page(product, visit, "runs", NARROW)
+    # Words in full, up to the padding of the last one, which alone may be cut.
+    spare: float = await person.page.get_by_role("navigation").evaluate("""(nav) => {
+      const range = document.createRange();
+      range.selectNodeContents(nav.lastElementChild);
+      return nav.getBoundingClientRect().right - range.getBoundingClientRect().right;
+    }""")
+    assert spare >= 5
+
+
 @pytest.mark.parametrize("name", PAGES)
 async def test_the_data_of_a_page_comes_with_one_request(product: Product, visit: Open, name: str) -> None:
     person = await open_page(product, visit, name, NARROW)
