@@ -12,6 +12,7 @@ from app.graphql.pagination import global_id
 from app.health.requests import recalculate_all
 from app.runs import service
 from app.runs.models import RunKind
+from tests.dashboard.browser.clients import about_to_change, read
 from tests.dashboard.browser.conftest import Open
 from tests.dashboard.browser.product import SUBJECT, Product
 from tests.dashboard.browser.visits import Look
@@ -102,6 +103,20 @@ async def advance_to(product: Product, claim: service.Claim, done: int) -> None:
     [(so_far,)] = await rows_of(product.database, "SELECT done FROM runs WHERE id = :id", id=claim.id)
     async with product.database.begin() as session:
         await service.advance(session, claim, done=done - so_far, position=0)
+
+
+async def test_going_back_after_recalculating_all_shows_the_new_scores(product: Product, visit: Open) -> None:
+    client = await about_to_change(product)
+    page = (await visit(f"/?q={client['name']}", role=Role.PLATFORM_ADMIN)).page
+    score = page.get_by_role("article", name=client["name"]).locator(".score")
+    await expect(score).to_contain_text(str(client["health"]["score"]))
+    await page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+    await page.get_by_role("button", name="Recalculate all").click()
+    await expect(page.get_by_role("status").filter(has_text="Recalculation of all clients finished")).to_be_visible()
+    await page.go_back()
+    after = await read(product, client["id"])
+    assert after["health"]["score"] < client["health"]["score"]
+    await expect(score).to_contain_text(str(after["health"]["score"]))
 
 
 async def test_failures_are_listed_by_client_with_links(product: Product, visit: Open, look: Look) -> None:

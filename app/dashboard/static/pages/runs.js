@@ -5,7 +5,7 @@ import { count, label } from "../format.js";
 import { FRAME, useFrame, useRaisedAlerts } from "../frame.js";
 import { html, useEffect, useState } from "../html.js";
 import { useSubscription } from "../live.js";
-import { usePages } from "../query.js";
+import { outdate, usePages } from "../query.js";
 import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
 import { Button, Empty, Failure, notify, Skeleton } from "../ui.js";
 import { isUnfinished, RunRow } from "./runs-row.js";
@@ -115,7 +115,11 @@ export default function RunsPage() {
   useRaisedAlerts(undefined, refetch);
 
   const runs = newestFirst(items, heard);
-  const hear = (run) => setHeard((before) => new Map(before).set(run.id, run));
+  function hear(run) {
+    setHeard((before) => new Map(before).set(run.id, run));
+    // What a run changes shows on other pages, which are asked for again on the way back.
+    outdate();
+  }
 
   if (viewer !== null && viewer.role !== "PLATFORM_ADMIN") return html`<${ForAdministrators} />`;
   return html`
