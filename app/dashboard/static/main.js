@@ -16,7 +16,7 @@ const CLIENT = [
 const BENCHMARKS = [...CHARTS, "charts/scale.js", "benchmarks.css", "pages/benchmarks-picker.js"];
 
 const ROUTES = [
-  { path: /^\/$/, component: PortfolioPage },
+  { path: /^\/$/, component: Portfolio },
   { path: /^\/clients\/(?<id>[^/]+)$/, load: () => page("client", CLIENT) },
   { path: /^\/benchmarks$/, load: () => page("benchmarks", BENCHMARKS) },
   { path: /^\/alerts$/, load: () => page("alerts", ["lists.css", "pages/alerts-row.js"]) },
@@ -41,9 +41,16 @@ function preload(name) {
   document.head.append(link);
 }
 
+const stylesheets = new Map();
+
+/** Returns what is fulfilled once the style sheet is there, the same for everybody who asks while it loads. */
 function stylesheet(name) {
   const { href } = new URL(name, import.meta.url);
-  if (document.querySelector(`link[href="${href}"]`) !== null) return Promise.resolve();
+  if (!stylesheets.has(href)) stylesheets.set(href, loadStylesheet(href));
+  return stylesheets.get(href);
+}
+
+function loadStylesheet(href) {
   return new Promise((resolve, reject) => {
     const link = document.createElement("link");
     link.rel = "stylesheet";
@@ -51,6 +58,7 @@ function stylesheet(name) {
     link.onload = resolve;
     link.onerror = () => {
       link.remove();
+      stylesheets.delete(href);
       reject(new Error(`The style of the page could not be loaded.`));
     };
     document.head.append(link);
@@ -64,6 +72,17 @@ function App() {
   if (route === undefined) return html`<${Frame}><${NotFound} /><//>`;
   const content = html`<${Loaded} key=${path} route=${route} parameters=${parameters} />`;
   return route.bare ? content : html`<${Frame}>${content}<//>`;
+}
+
+/** The portfolio, which fetches the page that a click on a card leads to while nothing else is to be done. */
+function Portfolio() {
+  return html`<${PortfolioPage} whenShown=${fetchClientPage} />`;
+}
+
+function fetchClientPage() {
+  const later = globalThis.requestIdleCallback ?? setTimeout;
+  // What could not be fetched is asked for, and missed, by the click.
+  later(() => page("client", CLIENT).catch(() => {}));
 }
 
 /** Shows a page once its module is there, and what to do when it does not come or fails. */

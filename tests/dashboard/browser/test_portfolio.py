@@ -250,6 +250,23 @@ async def test_back_from_a_client_leads_to_the_same_place_in_the_list(visit: Ope
     assert person.asked == []
 
 
+async def test_the_page_of_a_client_is_there_before_the_click(visit: Open) -> None:
+    page = (await visit("/")).page
+    parts = ["client.js", "client-usage.js", "client-lists.css", "charts.css", "bars.js"]
+    await page.wait_for_function(
+        """(parts) => parts.every((part) =>
+          performance.getEntriesByType("resource").some(({ name }) => name.endsWith(`/${part}`)))""",
+        arg=parts,
+    )
+    fetched = "performance.getEntriesByType('resource').filter(({ name }) => /[.](js|css)$/.test(name)).length"
+    before = await page.evaluate(fetched)
+    card = page.locator("article.client").first
+    name = await card.locator("h3").text_content() or ""
+    await card.get_by_role("link", name=name).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    assert await page.evaluate(fetched) == before
+
+
 async def test_an_error_says_what_to_do_and_can_be_tried_again(visit: Open) -> None:
     person = await visit("/alerts")
     person.allow("ERR_CONNECTION_REFUSED")

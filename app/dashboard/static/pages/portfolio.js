@@ -20,7 +20,8 @@ import {
 
 const TYPING_MS = 250;
 
-export default function PortfolioPage() {
+/** `whenShown()` is called once the first clients are there. */
+export default function PortfolioPage({ whenShown }) {
   const { search } = useLocation();
   const choices = choicesIn(search);
   const list = usePages(PORTFOLIO, variablesOf(choices), (data) => data.clients, MORE_CLIENTS);
@@ -29,6 +30,10 @@ export default function PortfolioPage() {
   useTitle("");
   useScrollRestoration(list.current);
   useRefetchOnAlerts(list.refetch);
+  const shown = data !== undefined;
+  useEffect(() => {
+    if (shown) whenShown();
+  }, [shown]);
   if (data !== undefined && data.summary.total === 0 && !isFiltered(choices)) return html`<${NoClients} />`;
   if (data === undefined && list.error !== null) return html`<${NotLoaded} list=${list} />`;
   return html`
