@@ -4,9 +4,7 @@ from datetime import date
 from typing import Any
 
 from playwright.async_api import Locator, Page
-from sqlalchemy import text
 
-from app.graphql.pagination import key_of
 from tests.dashboard.browser.product import Product
 
 Client = dict[str, Any]
@@ -69,18 +67,3 @@ async def table(page: Page, name: str) -> list[list[str]]:
         "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
     )
     return found
-
-
-async def about_to_change(product: Product) -> Client:
-    """Return a client whose next score is certain to be another: its logins are taken away."""
-    client = next(
-        one
-        for one in await everybody(product)
-        if one["health"]["score"] is not None
-        for part in one["health"]["components"]
-        if part["key"] == "LOGIN" and (part["contribution"] or 0) > 10
-    )
-    async with product.database.begin() as session:
-        key = key_of("id", client["id"], "Client")
-        await session.execute(text("DELETE FROM logins WHERE client_id = :id"), {"id": key})
-    return await read(product, client["id"])

@@ -6,9 +6,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from playwright.async_api import Locator, Page, Route, expect
+from sqlalchemy import text
 
+from app.graphql.pagination import key_of
 from tests.chaos.service import end, until
-from tests.dashboard.browser.clients import WORDS, Client, about_to_change, everybody, read, section, table
+from tests.dashboard.browser.clients import WORDS, Client, everybody, read, section, table
 from tests.dashboard.browser.conftest import Open
 from tests.dashboard.browser.product import SUBJECT, Product
 from tests.dashboard.browser.visits import Look, Visit
@@ -20,6 +22,21 @@ query ($filter: AlertFilter) { alerts(filter: $filter, first: 100) {
 """
 # The zone that the harness gives the browser.
 BERLIN = ZoneInfo("Europe/Berlin")
+
+
+async def about_to_change(product: Product) -> Client:
+    """Return a client whose next score is certain to be another: its logins are taken away."""
+    client = next(
+        one
+        for one in await everybody(product)
+        if one["health"]["score"] is not None
+        for part in one["health"]["components"]
+        if part["key"] == "LOGIN" and (part["contribution"] or 0) > 10
+    )
+    async with product.database.begin() as session:
+        key = key_of("id", client["id"], "Client")
+        await session.execute(text("DELETE FROM logins WHERE client_id = :id"), {"id": key})
+    return await read(product, client["id"])
 
 
 async def open_page(visit: Open, client: Client, look: Look | None = None) -> Visit:

@@ -12,7 +12,6 @@ from app.graphql.pagination import global_id
 from app.health.requests import recalculate_all
 from app.runs import service
 from app.runs.models import RunKind
-from tests.dashboard.browser.clients import about_to_change, read
 from tests.dashboard.browser.conftest import Open
 from tests.dashboard.browser.product import SUBJECT, Product
 from tests.dashboard.browser.visits import Look
@@ -105,18 +104,16 @@ async def advance_to(product: Product, claim: service.Claim, done: int) -> None:
         await service.advance(session, claim, done=done - so_far, position=0)
 
 
-async def test_going_back_after_recalculating_all_shows_the_new_scores(product: Product, visit: Open) -> None:
-    client = await about_to_change(product)
-    page = (await visit(f"/?q={client['name']}", role=Role.PLATFORM_ADMIN)).page
-    score = page.get_by_role("article", name=client["name"]).locator(".score")
-    await expect(score).to_contain_text(str(client["health"]["score"]))
+async def test_a_run_that_ended_on_this_page_has_the_portfolio_asked_for_again(product: Product, visit: Open) -> None:
+    page = (await visit("/", role=Role.PLATFORM_ADMIN)).page
+    await expect(page.locator("article.client").first).to_be_visible()
+    key, _ = await new_run(product.database)
     await page.get_by_role("navigation").get_by_role("link", name="Runs").click()
-    await page.get_by_role("button", name="Recalculate all").click()
-    await expect(page.get_by_role("status").filter(has_text="Recalculation of all clients finished")).to_be_visible()
-    await page.go_back()
-    after = await read(product, client["id"])
-    assert after["health"]["score"] < client["health"]["score"]
-    await expect(score).to_contain_text(str(after["health"]["score"]))
+    await expect(first_row(page)).to_contain_text("Waiting")
+    await finish(product.database, await claimed(product.database, key))
+    await expect(first_row(page)).to_contain_text("Finished")
+    async with page.expect_request(lambda request: "query Portfolio(" in (request.post_data or "")):
+        await page.go_back()
 
 
 async def test_failures_are_listed_by_client_with_links(product: Product, visit: Open, look: Look) -> None:
