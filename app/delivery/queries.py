@@ -29,11 +29,16 @@ DISCARD = text(
     "WHERE alert_id = ANY(CAST(:alert_ids AS bigint[])) AND status = 'HELD'"
 )
 
+_TAKES_ALL = "engagement_models IS NULL AND risks IS NULL AND NOT to_owner"
+
+# A disabled channel is told when it is enabled again, which may be too late: the others stand in for it.
 TELL_HELD = text(
     "INSERT INTO deliveries (kind, channel, recipient, run_id, digest, details, status, next_attempt_at) "
     "SELECT 'HELD', name, '', :run_id, false, CAST(:details AS jsonb), 'PENDING', clock_timestamp() FROM channels "
-    "WHERE configured AND engagement_models IS NULL AND risks IS NULL AND NOT to_owner "
-    "ON CONFLICT (run_id, channel) DO NOTHING"
+    f"WHERE configured AND NOT to_owner AND ({_TAKES_ALL} OR (disabled_at IS NULL AND NOT EXISTS "
+    f"(SELECT FROM channels WHERE configured AND disabled_at IS NULL AND {_TAKES_ALL}))) "
+    "ON CONFLICT (run_id, channel) DO NOTHING "
+    "RETURNING channel, (SELECT disabled_at IS NULL FROM channels WHERE name = channel) AS enabled"
 )
 
 # Two processes that start at once write their channels one after the other; what reads or refers to them goes on.

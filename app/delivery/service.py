@@ -52,12 +52,17 @@ async def discard(session: AsyncSession, alert_ids: Sequence[int], *, reason: st
 
 
 async def tell_held(session: AsyncSession, run_id: int, *, alerts: int, clients: int) -> int:
-    """Tell every channel that takes all alerts, once a run, that the run's are held, and return how many those are.
+    """Tell the operators, once a run, that the run's alerts are held, and return how many channels that takes.
 
-    `alerts` are the held ones of the `clients` that the run scored.
+    Those are the channels that take all alerts; while none of them is enabled, every other enabled one that is not for
+    owners. That nobody can be told is logged as an error. `alerts` are the held ones of the `clients` that were scored.
     """
     details = orjson.dumps({"alerts": alerts, "clients": clients}).decode()
-    return await _count(session, queries.TELL_HELD, run_id=run_id, details=details)
+    told = await fetch(session, queries.TELL_HELD, run_id=run_id, details=details)
+    enabled = len([row for row in told if row.enabled])
+    if not enabled:
+        log.error("held_alerts_untold", run_id=run_id, alerts=alerts, clients_scored=clients)
+    return enabled
 
 
 async def _count(session: AsyncSession, statement: TextClause, **values: object) -> int:

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from app.alerts import holding
 from app.alerts import service as alerts
@@ -20,6 +22,7 @@ from app.runs.execution import execute
 from app.settings import Settings
 from tests.alerts.helpers import alert_rows
 from tests.alerts.storms import YESTERDAY, accept, add_portfolio, fates, recalculate, set_scores, told_operators
+from tests.delivery.helpers import add_channel
 from tests.factories import add_score, rows_of
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -68,6 +71,43 @@ async def test_more_than_a_share_of_the_clients_and_at_least_a_number_are_held(
     assert await fates(database) == [(held, "OPEN", "HELD" if held else "PENDING", falling)]
     expected = [(run_id, "PENDING", {"alerts": falling, "clients": clients})] if held else []
     assert await told_operators(database) == expected
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        # A channel that takes all is enough.
+        ([{"name": "all"}, {"name": "plg", "engagement_models": ["PLG"]}], ["all", "ops"]),
+        # Without an enabled one the others are told, and the disabled one when it is enabled again.
+        (
+            [
+                {"name": "plg", "engagement_models": ["PLG"]},
+                {"name": "high", "risks": ["HIGH"]},
+                {"name": "owners", "to_owner": True},
+                {"name": "gone", "risks": ["HIGH"], "configured": False},
+                {"name": "down", "risks": ["HIGH"], "disabled_at": NOW},
+            ],
+            ["high", "ops", "plg"],
+        ),
+        ([{"name": "owners", "to_owner": True}], ["ops"]),
+    ],
+)
+async def test_a_storm_is_told_to_somebody(
+    database: Database, small: Settings, others: list[dict[str, Any]], told: list[str]
+) -> None:
+    await add_portfolio(database, 20, 6)
+    for channel in others:
+        await add_channel(database, **channel)
+    if not any(channel["name"] == "all" for channel in others):
+        async with database.begin() as session:
+            await session.execute(text("UPDATE channels SET disabled_at = :now WHERE name = 'ops'"), {"now": NOW})
+    with capture_logs() as logs:
+        run_id = await recalculate(database, small)
+    found = await rows_of(database, "SELECT channel FROM deliveries WHERE kind = 'HELD' ORDER BY channel")
+    assert found == [(name,) for name in told]
+    errors = [entry for entry in logs if entry["log_level"] == "error"]
+    untold = {"event": "held_alerts_untold", "log_level": "error", "run_id": run_id, "alerts": 6, "clients_scored": 20}
+    assert errors == ([untold] if told == ["ops"] else [])
 
 
 async def test_a_share_is_one_of_the_clients_that_have_a_score(database: Database, small: Settings) -> None:
