@@ -64,11 +64,12 @@ def parse_retry_after(value: str, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(text)) if len(text) < 10 else LONGEST_RETRY_AFTER
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(moment - now, timedelta())
+    except (ValueError, OverflowError):
+        # A year or a zone may have more digits than a date can hold.
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(moment - now, timedelta())
 
 
 def message_name(message_id: UUID) -> str:

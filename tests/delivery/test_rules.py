@@ -61,6 +61,10 @@ def test_a_receiver_may_ask_for_longer_pauses_of_up_to_a_day(attempt: int, asked
         ("soon", None),
         ("٣", None),
         ("Tue, 99 Mar 2026 12:01:00 GMT", None),
+        ("Mon, 01 Jan 2026 25:00:00 +99999999999999999", None),
+        ("Thu, 01 Jan 2026 12:00:00 +99999999999999999", None),
+        ("01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 251_629_243_139),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> None:
@@ -68,7 +72,21 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> No
     assert found == (None if seconds is None else timedelta(seconds=seconds))
 
 
-@given(st.text(max_size=60))
+DATE_TOKENS = st.one_of(
+    st.sampled_from(
+        ["Mon,", "Tuesday,", "Jan", "Mar", "GMT", "EST", "-0000", "12:01:00", "25:00:00", "0.0.0", "-", "+"]
+    ),
+    st.integers(0, 10**25).map(str),
+    st.integers(-(10**25), 10**25).map("{:+}".format),
+)
+DATES = st.one_of(
+    st.lists(DATE_TOKENS, max_size=8).map(" ".join),
+    st.builds("{} Jan {} {}:00:00 {:+}".format, *[st.integers(0, 10**25)] * 3, st.integers(-(10**25), 10**25)),
+    st.builds("1 Jan {} {}:00:00 {:+}".format, *[st.integers(1, 9999)] * 2, st.integers(-(10**25), 10**25)),
+)
+
+
+@given(st.text(max_size=60) | DATES)
 def test_no_retry_after_breaks_anything(value: str) -> None:
     found = rules.parse_retry_after(value, NOW)
     assert found is None or found >= timedelta()
