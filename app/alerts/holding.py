@@ -31,7 +31,7 @@ async def settle(session: AsyncSession, run_id: int, day: date, thresholds: Thre
     if not held:
         return
     clients = len({row.client_id for row in held})
-    scored = int((await fetch(session, queries.COUNT_SCORED, day=day))[0].clients)
+    scored = int((await fetch(session, queries.COUNT_SCORED, run_id=run_id, day=day))[0].clients)
     if is_storm(clients, scored, thresholds):
         log.warning("alerts_held", run_id=run_id, alerts=len(held), clients_alerted=clients, clients_scored=scored)
         await delivery.tell_held(session, run_id, alerts=len(held), clients=scored)

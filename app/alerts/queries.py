@@ -68,8 +68,12 @@ WRITTEN_SINCE = text(
 
 HELD_OF_RUN = text("SELECT id, client_id FROM alerts WHERE run_id = :run_id AND held ORDER BY id FOR UPDATE")
 
-# The clients that have a score of the day; whoever was scored for a later one raises no alert about it.
-COUNT_SCORED = text("SELECT count(*) AS clients FROM clients WHERE scored_day = :day AND score IS NOT NULL")
+# The clients that the run has given a score of the day: it goes by their ids, and another run may have come further.
+# Whoever was scored for a later day raises no alert about it.
+COUNT_SCORED = text(
+    "SELECT least(r.done, (SELECT count(*) FROM clients AS c WHERE c.scored_day = :day AND c.score IS NOT NULL "
+    "AND c.id <= r.position)) AS clients FROM runs AS r WHERE r.id = :run_id"
+)
 
 # Those of a run that is going on are for its end to decide.
 HELD_OF_FINISHED = text(

@@ -162,6 +162,28 @@ async def test_the_alerts_of_a_run_that_failed_for_good_are_judged_as_well(
     assert len(await told_operators(database)) == (1 if fate[0] else 0)
 
 
+async def test_a_share_is_one_of_the_clients_that_this_run_scored(database: Database, small: Settings) -> None:
+    """Three of 20 would be no storm; a run that is given up after ten clients knows of ten."""
+    ids = await add_portfolio(database, 20, 0)
+    await recalculate(database, small)
+    await set_scores(database, dict.fromkeys(ids[:3], 50))
+    run_id = await accept(database)
+
+    def stop(done: int, _failed: int, _total: int) -> None:
+        if done == 10:
+            raise RuntimeError("never")
+
+    with pytest.raises(RuntimeError, match="never"):
+        await execute(database, run_id, small, stop)
+    async with database.begin() as session:
+        await session.execute(text("UPDATE runs SET fruitless_attempts = 3 WHERE id = :id"), {"id": run_id})
+    async with database.begin() as session:
+        thresholds = Thresholds(storm_minimum=3)
+        assert await sweeping.give_up(session, max_attempts=3, thresholds=thresholds) == [run_id]
+    assert await fates(database) == [(True, "OPEN", "HELD", 3)]
+    assert await told_operators(database) == [(run_id, "PENDING", {"alerts": 3, "clients": 10})]
+
+
 async def test_one_client_alone_is_never_held(database: Database, small: Settings) -> None:
     (client,) = await add_portfolio(database, 1, 1)
     async with database.begin() as session:
