@@ -47,7 +47,9 @@ async def keep_going(
         await _attempt("slot", _take_slot(database, settings, clock()))
         await _attempt("giving_up", _give_up(database, settings))
         await _attempt("sweep", _resend(database, queue, settings))
-        await _attempt("digests", _gather(database, settings, channels, clock()))
+        # Each by itself: a channel that takes too long must not keep the others from theirs.
+        for channel in channels:
+            await _attempt("digests", _gather(database, settings, channel, clock()))
         await _attempt("deliveries", _nudge(database, queue, settings))
         await asyncio.sleep(period.total_seconds())
 
@@ -81,9 +83,9 @@ async def _resend(database: Database, queue: JobQueue, settings: Settings) -> No
         await sweeping.resend(session, after=after, limit=SENT_AT_ONCE)
 
 
-async def _gather(database: Database, settings: Settings, channels: Collection[Channel], now: datetime) -> None:
+async def _gather(database: Database, settings: Settings, channel: Channel, now: datetime) -> None:
     async with database.begin() as session:
-        await digests.gather(session, channels, now=now, zone=settings.schedule_time_zone)
+        await digests.gather(session, channel, now=now, zone=settings.schedule_time_zone)
 
 
 async def _nudge(database: Database, queue: JobQueue, settings: Settings) -> None:

@@ -170,21 +170,20 @@ DISCARD_RESOLVED = text(
     "AND a.id = d.alert_id AND a.status = 'RESOLVED'"
 )
 
-_WAITING = (
-    "deliveries AS d JOIN alerts AS a ON a.id = d.alert_id JOIN clients AS c ON c.id = a.client_id "
-    "WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL"
-)
-
-ADD_DIGESTS = text(
-    "INSERT INTO deliveries (kind, channel, recipient, digest, details, status, next_attempt_at) "
+# One statement, so that whoever has a digest is in it: owners change meanwhile, and what waits is locked before it is
+# grouped. No owner is joined as an empty one, because PostgreSQL hashes nothing that IS NOT DISTINCT FROM compares.
+GATHER = text(
+    "WITH waiting AS MATERIALIZED (SELECT d.id, d.recipient, "
+    "coalesce(nullif(d.recipient, ''), nullif(c.owner, '')) AS owner "
+    "FROM deliveries AS d JOIN alerts AS a ON a.id = d.alert_id JOIN clients AS c ON c.id = a.client_id "
+    "WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL ORDER BY d.id FOR UPDATE OF d), "
+    "digests AS (INSERT INTO deliveries (kind, channel, recipient, digest, details, status, next_attempt_at) "
     "SELECT 'DIGEST', :channel, recipient, false, jsonb_build_object('owner', owner), 'PENDING', clock_timestamp() "
-    "FROM (SELECT DISTINCT d.recipient, coalesce(nullif(d.recipient, ''), c.owner) AS owner "
-    f"FROM {_WAITING}) AS w ORDER BY recipient, owner RETURNING id, recipient, details ->> 'owner' AS owner"
-)
-
-JOIN_DIGEST = text(
-    f"UPDATE deliveries SET digest_id = :id WHERE id IN (SELECT d.id FROM {_WAITING} AND d.recipient = :recipient "
-    "AND coalesce(nullif(d.recipient, ''), c.owner) IS NOT DISTINCT FROM CAST(:owner AS text))"
+    "FROM (SELECT DISTINCT recipient, owner FROM waiting) AS w ORDER BY recipient, owner "
+    "RETURNING id, recipient, details ->> 'owner' AS owner), "
+    "joined AS (UPDATE deliveries AS d SET digest_id = g.id FROM waiting AS w JOIN digests AS g "
+    "ON g.recipient = w.recipient AND coalesce(g.owner, '') = coalesce(w.owner, '') WHERE d.id = w.id) "
+    "SELECT count(*) AS digests FROM digests"
 )
 
 COLUMNS = (

@@ -1,5 +1,6 @@
 """Digests: once a day what waits becomes one message for each owner."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -29,8 +30,19 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def gather(database: Database, *channels: Channel, now: datetime = TODAY) -> int:
-    async with database.begin() as session:
-        return await digests.gather(session, channels, now=now, zone=ZoneInfo("UTC"))
+    gathered = 0
+    for channel in channels:
+        async with database.begin() as session:
+            gathered += await digests.gather(session, channel, now=now, zone=ZoneInfo("UTC"))
+    return gathered
+
+
+async def until_blocked(database: Database) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = asyncio.get_running_loop().time() + 10
+    while await rows_of(database, waiting) == [(0,)]:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
 
 
 async def test_each_owner_gets_one_message_a_day(database: Database, receiver: Receiver) -> None:
@@ -179,3 +191,33 @@ async def test_a_disabled_or_unknown_channel_gathers_nothing(database: Database,
             await session.execute(text("UPDATE channels SET disabled_at = clock_timestamp()"))
         assert await gather(database, channel, webhook(receiver, "unknown")) == 0
     assert await rows_of(database, ROWS) == [("ALERT", "WAITING", 0)]
+
+
+async def test_an_owner_who_changes_meanwhile_makes_no_empty_digest(database: Database, receiver: Receiver) -> None:
+    channel = webhook(receiver, mode=ChannelMode.DIGEST)
+    clients = [await add_client(database, owner=owner) for owner in ("amara@csm.example", "bo@csm.example")]
+    async with courier(database, channel):
+        alerts = [await add_alert(database, client) for client in clients]
+        await queue(database, *alerts)
+        async with database.begin() as other:
+            held = "SELECT id FROM deliveries WHERE alert_id = :id FOR UPDATE"
+            await other.execute(text(held), {"id": alerts[0]})
+            gathering = asyncio.create_task(gather(database, channel))
+            await until_blocked(database)
+            async with database.begin() as session:
+                await session.execute(text("UPDATE clients SET owner = 'amara@csm.example'"))
+        assert await gathering == 2
+    count = "(SELECT count(*) FROM deliveries WHERE digest_id = g.id)"
+    assert await rows_of(database, f"SELECT {count} FROM deliveries AS g WHERE kind = 'DIGEST'") == [(1,), (1,)]
+
+
+async def test_what_stops_waiting_meanwhile_makes_no_empty_digest(database: Database, receiver: Receiver) -> None:
+    channel = webhook(receiver, mode=ChannelMode.DIGEST)
+    async with courier(database, channel):
+        await queue(database, await add_alert(database))
+        async with database.begin() as other:
+            await other.execute(text("UPDATE deliveries SET status = 'FAILED'"))
+            gathering = asyncio.create_task(gather(database, channel))
+            await until_blocked(database)
+        assert await gathering == 0
+    assert await rows_of(database, ROWS) == [("ALERT", "FAILED", 0)]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import redis
 from dramatiq import Message
 from sqlalchemy import text
@@ -64,5 +65,32 @@ async def test_what_is_due_is_told_and_a_digest_leaves_when_its_time_has_come(se
             assert digests == [("daily", "PENDING")]
             scheduler.cancel()
             await asyncio.gather(scheduler, return_exceptions=True)
+    await jobs.close()
+    await database.close()
+
+
+async def test_a_channel_that_cannot_be_gathered_does_not_stop_the_others(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.redis_url is not None
+    assert settings.database_url is not None
+    monkeypatch.setattr("workers.scheduler.STEP_TIMEOUT_SECONDS", 0.5)
+    jobs = JobQueue(settings.redis_url)
+    database = Database(settings.database_url, pool_size=3, send_jobs=jobs.send)
+    async with receiving() as receiver:
+        channels = [webhook(receiver, name, ChannelMode.DIGEST) for name in ("first", "second")]
+        async with courier(database, *channels):
+            await queue(database, await add_alert(database))
+            async with database.begin() as session:
+                await session.execute(text("SELECT id FROM deliveries WHERE channel = 'first' FOR UPDATE"))
+                scheduler = asyncio.create_task(
+                    keep_going(database, jobs, settings, channels=channels, clock=lambda: MORNING, period=QUICK)
+                )
+                await until(lambda: messages(str(settings.redis_url)) == [("deliver", ("second",))])
+            await until(lambda: ("deliver", ("first",)) in messages(str(settings.redis_url)))
+            scheduler.cancel()
+            await asyncio.gather(scheduler, return_exceptions=True)
+    gathered = await rows_of(database, "SELECT channel FROM deliveries WHERE kind = 'DIGEST' ORDER BY channel")
+    assert gathered == [("first",), ("second",)]
     await jobs.close()
     await database.close()
