@@ -11,8 +11,11 @@ ALERTED = text(
     "AND (scored_day IS NULL OR scored_day <= :day)"
 )
 
+# Undecided are those that a run which is over has left held, likely by a feed that had broken.
 UNRESOLVED = text(
-    "SELECT client_id, score_after FROM alerts WHERE client_id = ANY(CAST(:ids AS bigint[])) AND status <> 'RESOLVED'"
+    "SELECT a.client_id, a.day, a.score_after, a.held AND EXISTS (SELECT FROM runs AS r WHERE r.id = a.run_id "
+    "AND r.finished_at IS NOT NULL) AS undecided FROM alerts AS a "
+    "WHERE a.client_id = ANY(CAST(:ids AS bigint[])) AND a.status <> 'RESOLVED'"
 )
 
 RAISE = text(

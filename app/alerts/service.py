@@ -75,7 +75,10 @@ async def follow_scores(
     alerted = await fetch(session, queries.ALERTED, ids=list(wanted), now=now, day=day)
     unresolved: dict[int, list[int]] = defaultdict(list)
     for row in await fetch(session, queries.UNRESOLVED, ids=[row.id for row in alerted]):
-        unresolved[row.client_id].append(row.score_after)
+        # An alert that nobody may ever be told of keeps no other away but its own repetition.
+        _, _, after = wanted[row.client_id]
+        if not row.undecided or (row.day, row.score_after) == (day, after.score):
+            unresolved[row.client_id].append(row.score_after)
     raised = [
         {
             "client_id": row.id,

@@ -235,6 +235,22 @@ async def test_a_discarded_alert_keeps_no_real_one_away(database: Database, smal
     assert await fates(database) == [(False, "OPEN", "PENDING", 1), (False, "RESOLVED", "DISCARDED", 6)]
 
 
+async def test_an_undecided_alert_keeps_no_real_one_away_but_itself(database: Database, small: Settings) -> None:
+    ids = await add_portfolio(database, 20, 6)
+    await recalculate(database, small)
+    await recalculate(database, small)
+    assert await fates(database) == [(True, "OPEN", "HELD", 6)]
+    # The feed is repaired before anybody has decided, and one client has really fallen.
+    await set_scores(database, dict.fromkeys(ids, 90) | {ids[0]: 70})
+    await recalculate(database, small)
+    assert await fates(database) == [
+        (False, "OPEN", "PENDING", 1),
+        (True, "OPEN", "HELD", 1),
+        (True, "RESOLVED", "HELD", 5),
+    ]
+    assert [row.score_after for row in await alert_rows(database) if not row.held] == [70]
+
+
 async def test_what_is_green_again_is_released_to_nobody(database: Database, small: Settings) -> None:
     ids = await add_portfolio(database, 20, 6)
     run_id = await recalculate(database, small)
