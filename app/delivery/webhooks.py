@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import cast
@@ -33,6 +34,15 @@ _GONE = 410
 
 class BlockedError(Exception):
     """The host stands for an address inside, which no webhook may reach."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What a receiver has said until now, kept whatever becomes of the rest."""
+
+    # The first 500 bytes as they came, HTTP or not.
+    raw: bytearray = field(default_factory=bytearray)
+    body: bytearray = field(default_factory=bytearray)
 
 
 def resolver(executor: Executor | None = None) -> Resolve:
@@ -63,11 +73,15 @@ async def send(
     The host is resolved once, and every address vetted unless the host is an allowed one; the connection goes to one of
     those addresses. No redirect is followed and no proxy used. `seconds` are for all of it.
     """
+    heard = _Heard()
     try:
         async with asyncio.timeout(seconds):
-            return await _send(channel, name, body, now=now, allowed_hosts=allowed_hosts, resolve=resolve)
+            response = await _send(
+                channel, name, body, now=now, allowed_hosts=allowed_hosts, resolve=resolve, heard=heard
+            )
+        return _judge(response, bytes(heard.body[:ANSWER_BYTES]), now)
     except TimeoutError:
-        return _unreachable(f"The receiver did not answer within {seconds:g} seconds.")
+        return _unreachable(f"The receiver did not answer within {seconds:g} seconds.", heard)
     except BlockedError:
         problem = "The host stands for an internal address. ALERT_ALLOWED_HOSTS lists those that may be reached."
         return Outcome(AttemptOutcome.BLOCKED, problem=problem)
@@ -78,14 +92,17 @@ async def send(
     except ssl.SSLError as error:
         return _unreachable(f"No TLS connection: {error.reason or 'the receiver speaks no TLS'}.")
     except h11.RemoteProtocolError:
-        return _unreachable("What the receiver answered is not HTTP.")
+        if not heard.raw:
+            return _unreachable("The receiver closed the connection without an answer.")
+        return _unreachable("What the receiver answered is not HTTP.", heard)
     except (OSError, UnicodeError) as error:
         # Without the text of the error, which holds the address.
-        return _unreachable(f"No connection to the receiver: {_cause(error)}.")
+        return _unreachable(f"No connection to the receiver: {_cause(error)}.", heard)
 
 
-def _unreachable(problem: str) -> Outcome:
-    return Outcome(AttemptOutcome.UNREACHABLE, problem=problem)
+def _unreachable(problem: str, heard: _Heard | None = None) -> Outcome:
+    answer = bytes(heard.raw) if heard is not None and heard.raw else None
+    return Outcome(AttemptOutcome.UNREACHABLE, answer=answer, problem=problem)
 
 
 def _cause(error: OSError | UnicodeError) -> str:
@@ -100,8 +117,15 @@ def _cause(error: OSError | UnicodeError) -> str:
 
 
 async def _send(
-    channel: Channel, name: str, body: bytes, *, now: datetime, allowed_hosts: frozenset[str], resolve: Resolve
-) -> Outcome:
+    channel: Channel,
+    name: str,
+    body: bytes,
+    *,
+    now: datetime,
+    allowed_hosts: frozenset[str],
+    resolve: Resolve,
+    heard: _Heard,
+) -> h11.Response:
     url = urlsplit(channel.url)
     host, tls = (url.hostname or "").lower(), url.scheme == "https"
     port = url.port or (443 if tls else 80)
@@ -123,11 +147,10 @@ async def _send(
     request = h11.Request(method="POST", target=target, headers=list(headers.items()))
     reader, writer = await _connect(addresses, port, host if tls else None)
     try:
-        response, answer = await _exchange(reader, writer, request, body)
+        return await _exchange(reader, writer, request, body, heard)
     finally:
         # Nothing is left to say, and a receiver that does not hang up must not be waited for.
         writer.transport.abort()
-    return _judge(response, answer, now)
 
 
 @cache
@@ -153,9 +176,9 @@ async def _connect(
 
 
 async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
-) -> tuple[h11.Response, bytes]:
-    """Send one request, and return the head of its answer with the first 500 bytes of the body.
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes, heard: _Heard
+) -> h11.Response:
+    """Send one request, and return the head of its answer, with the first 500 bytes of the body in `heard`.
 
     Raises OSError and h11.RemoteProtocolError when there is no head.
     """
@@ -165,28 +188,40 @@ async def _exchange(
     # A receiver may answer before it has read everything, and hang up.
     with suppress(ConnectionError):
         await writer.drain()
-    response = await _read_head(reader, connection)
-    answer = bytearray()
+    response = await _read_head(reader, connection, heard)
     # The head tells what was decided: that the body breaks off or does not come changes nothing.
-    with suppress(TimeoutError, ConnectionError, h11.RemoteProtocolError):
+    try:
         async with asyncio.timeout(BODY_SECONDS):
-            while len(answer) < ANSWER_BYTES and isinstance(data := await _next(reader, connection), h11.Data):
-                answer += data.data
-    return response, bytes(answer[:ANSWER_BYTES])
+            while len(heard.body) < ANSWER_BYTES and isinstance(
+                data := await _next(reader, connection, heard), h11.Data
+            ):
+                heard.body += data.data
+    except (TimeoutError, ConnectionError):
+        pass
+    except h11.RemoteProtocolError:
+        _, ended = connection.trailing_data
+        # Of a body that was cut there is a beginning; of one that is no HTTP there is only what came.
+        if not (ended and heard.body):
+            heard.body[:] = heard.raw
+    return response
 
 
-async def _read_head(reader: asyncio.StreamReader, connection: h11.Connection) -> h11.Response:
+async def _read_head(reader: asyncio.StreamReader, connection: h11.Connection, heard: _Heard) -> h11.Response:
     while True:
-        event = await _next(reader, connection)
+        event = await _next(reader, connection, heard)
         if isinstance(event, h11.Response):
             return event
         if not isinstance(event, h11.InformationalResponse):
             raise h11.RemoteProtocolError("no answer")
 
 
-async def _next(reader: asyncio.StreamReader, connection: h11.Connection) -> h11.Event | type[h11.PAUSED]:
+async def _next(
+    reader: asyncio.StreamReader, connection: h11.Connection, heard: _Heard
+) -> h11.Event | type[h11.PAUSED]:
     while (event := connection.next_event()) is h11.NEED_DATA:
-        connection.receive_data(await reader.read(4096))
+        data = await reader.read(4096)
+        heard.raw += data[: ANSWER_BYTES - len(heard.raw)]
+        connection.receive_data(data)
     return cast("h11.Event | type[h11.PAUSED]", event)
 
 

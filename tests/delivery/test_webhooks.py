@@ -74,6 +74,9 @@ async def test_a_request_carries_its_id_its_time_and_a_signature_for_each_secret
 
 
 CHUNKED = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+# A good head, and a body that is no HTTP from its beginning or behind it: what came is kept as it is.
+BROKEN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+BEGUN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n"
 
 
 @pytest.mark.parametrize(
@@ -87,11 +90,14 @@ CHUNKED = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + answer("200 OK"), "DELIVERED", 200, b""),
         # Whatever happens to the body, the head has said that the message has arrived.
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut", "DELIVERED", 200, b"cut"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n", "DELIVERED", 200, b""),
+        (BROKEN, "DELIVERED", 200, BROKEN),
+        (BROKEN + b"x" * 600, "DELIVERED", 200, (BROKEN + b"x" * 600)[:500]),
+        (BROKEN.replace(b"200", b"500"), "REFUSED", 500, BROKEN.replace(b"200", b"500")),
+        (BEGUN, "DELIVERED", 200, BEGUN),
         (answer("200 OK", b"a" * 10_000_000), "DELIVERED", 200, b"a" * 500),
         (answer("500 Oops", b"<html>\xff\x00" * 100), "REFUSED", 500, (b"<html>\xff\x00" * 100)[:500]),
         (answer("404 Not Found"), "REFUSED", 404, b""),
-        (answer("199 Odd"), "UNREACHABLE", None, None),
+        (answer("199 Odd"), "UNREACHABLE", None, answer("199 Odd")),
         (answer("600 Odd"), "REFUSED", 600, b""),
     ],
 )
@@ -127,7 +133,7 @@ async def test_gone_is_told_apart_and_so_is_the_wish_to_be_left_alone(
 @pytest.mark.parametrize(
     "raw",
     [
-        b"",
+        b"<html>hi</html>",
         b"nonsense\r\n\r\n",
         b"\x00\xff\xfe" * 200,
         b"HTTP/1.1 OK 200\r\n\r\n",
@@ -139,10 +145,25 @@ async def test_gone_is_told_apart_and_so_is_the_wish_to_be_left_alone(
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     ],
 )
-async def test_nonsense_is_a_failed_attempt(receiver: Receiver, raw: bytes) -> None:
+async def test_nonsense_is_a_failed_attempt_and_kept(receiver: Receiver, raw: bytes) -> None:
     receiver.then = raw
     found = await send_to(f"http://127.0.0.1:{receiver.port}/")
-    assert found == Outcome(AttemptOutcome.UNREACHABLE, problem="What the receiver answered is not HTTP.")
+    problem = "What the receiver answered is not HTTP."
+    assert found == Outcome(AttemptOutcome.UNREACHABLE, answer=raw[:500], problem=problem)
+
+
+async def test_a_connection_that_is_closed_at_once_is_no_answer(receiver: Receiver) -> None:
+    receiver.then = b""
+    found = await send_to(f"http://127.0.0.1:{receiver.port}/")
+    problem = "The receiver closed the connection without an answer."
+    assert found == Outcome(AttemptOutcome.UNREACHABLE, problem=problem)
+
+
+async def test_what_a_receiver_said_before_it_fell_silent_is_kept(receiver: Receiver) -> None:
+    receiver.then, receiver.linger = b"SSH-2.0-OpenSSH_9.2\r\n", True
+    found = await send_to(f"http://127.0.0.1:{receiver.port}/", seconds=0.3)
+    problem = "The receiver did not answer within 0.3 seconds."
+    assert found == Outcome(AttemptOutcome.UNREACHABLE, answer=receiver.then, problem=problem)
 
 
 async def test_a_silent_receiver_is_given_up(receiver: Receiver) -> None:
