@@ -44,7 +44,8 @@ async def release_held(
 ) -> int:
     """Have people told of the held alerts of a finished run, or of all of them, and return how many there were.
 
-    What has become green again meanwhile is released and sent to nobody. Raises NotFound for an unknown run.
+    What has become green again meanwhile, or whose client was snoozed or switched off, is released and sent to nobody:
+    it is in the list. Raises NotFound for an unknown run.
     """
     ids = await _held(session, run_id, AuditAction.HELD_ALERTS_RELEASED, actor=actor, now=now, request_id=request_id)
     await _release(session, ids)
@@ -87,4 +88,6 @@ async def _release(session: AsyncSession, ids: Sequence[int]) -> None:
     released = await fetch(session, queries.RELEASE, ids=list(ids))
     resolved = [row.id for row in released if row.status == AlertStatus.RESOLVED]
     await delivery.discard(session, resolved, reason="The light was green again before the alert was released.")
+    quiet = [row.id for row in released if row.quiet]
+    await delivery.discard(session, quiet, reason="Alerts were off or snoozed when the alert was released.")
     await delivery.release(session, [row.id for row in released])

@@ -87,9 +87,12 @@ HELD_OF_FINISHED = text(
 
 RUN_EXISTS = text("SELECT id FROM runs WHERE id = :run_id")
 
+# Quiet is who was switched off or snoozed since the alert was raised.
 RELEASE = text(
-    "UPDATE alerts SET held = false, created_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS bigint[])) "
-    "RETURNING id, status"
+    "UPDATE alerts AS a SET held = false, created_at = clock_timestamp() FROM clients AS c "
+    "WHERE a.id = ANY(CAST(:ids AS bigint[])) AND c.id = a.client_id RETURNING a.id, a.status, "
+    "NOT c.alerts_enabled OR c.status = 'CHURNED' OR coalesce(c.alerts_snoozed_until > clock_timestamp(), false) "
+    "AS quiet"
 )
 
 # A discarded alert keeps no other away, and nobody has to look after it.

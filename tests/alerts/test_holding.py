@@ -263,6 +263,28 @@ async def test_what_is_green_again_is_released_to_nobody(database: Database, sma
     assert reasons == [("The light was green again before the alert was released.",)]
 
 
+async def test_who_was_snoozed_or_switched_off_since_is_released_to_nobody(database: Database, small: Settings) -> None:
+    ids = await add_portfolio(database, 20, 6)
+    run_id = await recalculate(database, small)
+    changes = [
+        "alerts_enabled = false",
+        "alerts_snoozed_until = clock_timestamp() + interval '1 hour'",
+        "status = 'CHURNED'",
+        "alerts_snoozed_until = clock_timestamp() - interval '1 second'",
+    ]
+    async with database.begin() as session:
+        for client, change in zip(ids, changes, strict=False):
+            await session.execute(text(f"UPDATE clients SET {change} WHERE id = :id"), {"id": client})
+    assert await decide(database, holding.release_held, run_id) == 6
+    assert await fates(database) == [(False, "OPEN", "DISCARDED", 3), (False, "OPEN", "PENDING", 3)]
+    statement = (
+        "SELECT a.client_id, d.reason FROM deliveries AS d JOIN alerts AS a ON a.id = d.alert_id "
+        "WHERE d.status = 'DISCARDED' ORDER BY 1"
+    )
+    reason = "Alerts were off or snoozed when the alert was released."
+    assert await rows_of(database, statement) == [(client, reason) for client in ids[:3]]
+
+
 async def test_of_two_decisions_at_once_one_is_made(database: Database, small: Settings) -> None:
     await add_portfolio(database, 20, 6)
     await recalculate(database, small)
