@@ -45,14 +45,14 @@ def alert_data(row: Mapping[str, Any], causes: Sequence[Mapping[str, Any]], publ
     }
 
 
-def digest_data(owner: str | None, alerts: Sequence[Mapping[str, Any]], public_url: str) -> dict[str, Any]:
-    """Return what a digest says: how many alerts its owner's clients have, and the first 100 of them."""
+def digest_data(owner: str | None, count: int, listed: Sequence[Mapping[str, Any]], public_url: str) -> dict[str, Any]:
+    """Return what a digest says: how many alerts its owner's clients have, and those listed, the first 100 of them."""
     whose = f" of {owner}" if owner else ""
     return {
         "owner": owner,
-        "count": len(alerts),
-        "alerts": list(alerts[:MAX_LISTED]),
-        "message": f"{_number(len(alerts), 'alert')} for clients{whose}.",
+        "count": count,
+        "alerts": list(listed),
+        "message": f"{_number(count, 'alert')} for clients{whose}.",
         "link": f"{public_url}/alerts",
     }
 

@@ -110,7 +110,10 @@ BEGIN_ATTEMPTS = text(
 
 FIX_BODY = text("UPDATE deliveries SET body = :body WHERE id = :id AND body IS NULL")
 
-ALERTS_OF_DIGEST = text("SELECT alert_id FROM deliveries WHERE digest_id = :id ORDER BY alert_id")
+ALERTS_OF_DIGEST = text(
+    "SELECT d.alert_id, count(*) OVER () AS alerts FROM deliveries AS d JOIN alerts AS a ON a.id = d.alert_id "
+    "WHERE d.digest_id = :id ORDER BY a.score_after, a.id LIMIT :limit"
+)
 
 END_ATTEMPT = text(
     "UPDATE delivery_attempts SET finished_at = clock_timestamp(), outcome = :outcome, http_status = :http_status, "

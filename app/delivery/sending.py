@@ -86,9 +86,10 @@ async def _compose(session: AsyncSession, delivery: Claim, public_url: str) -> b
             data = messages.held_data(delivery.run_id or 0, details, public_url)
             return messages.body_of(messages.HELD, delivery.created_at, data)
         case DeliveryKind.DIGEST:
-            members = await fetch(session, queries.ALERTS_OF_DIGEST, id=delivery.id)
-            listed = await _alerts(session, [row.alert_id for row in members], public_url)
-            data = messages.digest_data(details.get("owner"), listed, public_url)
+            first = await fetch(session, queries.ALERTS_OF_DIGEST, id=delivery.id, limit=messages.MAX_LISTED)
+            listed = await _alerts(session, [row.alert_id for row in first], public_url)
+            count = first[0].alerts if first else 0
+            data = messages.digest_data(details.get("owner"), count, listed, public_url)
             return messages.body_of(messages.DIGEST, delivery.created_at, data)
         case DeliveryKind.ALERT:
             [data] = await _alerts(session, [delivery.alert_id or 0], public_url)

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from app.database import Database
 from app.delivery import digests
@@ -172,15 +173,29 @@ async def test_an_owner_is_mailed_once_about_all_clients(database: Database) -> 
     }
 
 
-async def test_a_long_digest_lists_a_hundred_and_tells_of_the_rest(database: Database, receiver: Receiver) -> None:
+async def test_a_long_digest_loads_a_hundred_and_tells_of_the_rest(database: Database, receiver: Receiver) -> None:
     channel = webhook(receiver, mode=ChannelMode.DIGEST)
+    loaded: list[int] = []
+
+    def count_ids(_connection: Any, _cursor: Any, _statement: str, parameters: Any, *_: Any) -> None:
+        loaded.extend(len(value) for value in parameters if isinstance(value, list))
+
     async with courier(database, channel) as running:
         client = await add_client(database, owner="amara@csm.example")
-        await queue(database, *[await add_alert(database, client) for _ in range(101)])
+        alerts = [await add_alert(database, client) for _ in range(102)]
+        lowest = alerts[-1]
+        async with database.begin() as session:
+            await session.execute(text("UPDATE alerts SET score_after = 20 WHERE id = :id"), {"id": lowest})
+        await queue(database, *alerts)
         await gather(database, channel)
+        event.listen(database.engine.sync_engine, "before_cursor_execute", count_ids)
         await run_through(running)
+        event.remove(database.engine.sync_engine, "before_cursor_execute", count_ids)
     [message] = sent(receiver)
-    assert (message["data"]["count"], len(message["data"]["alerts"])) == (101, 100)
+    # The lowest score comes first, and what comes after the hundredth is not even read.
+    listed = [alert["id"] for alert in message["data"]["alerts"]]
+    assert listed == [global_id("Alert", alert) for alert in [lowest, *alerts[:99]]]
+    assert (message["data"]["count"], max(loaded)) == (102, 100)
 
 
 async def test_a_disabled_or_unknown_channel_gathers_nothing(database: Database, receiver: Receiver) -> None:

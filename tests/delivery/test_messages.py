@@ -40,8 +40,8 @@ def test_a_name_with_a_line_break_does_not_break_the_title() -> None:
     assert title == "Acme Bcc: a@b.example: score 82 to 57"
 
 
-def test_a_digest_lists_a_hundred_and_counts_the_rest() -> None:
-    data = messages.digest_data("amara@csm.example", [alert(number) for number in range(1234)], URL)
+def test_a_digest_counts_what_it_does_not_list() -> None:
+    data = messages.digest_data("amara@csm.example", 1234, [alert(number) for number in range(100)], URL)
     assert (data["count"], len(data["alerts"])) == (1234, 100)
     title, text = messages.title_and_text(messages.body_of(messages.DIGEST, NOW, data))
     assert title == "1,234 alerts for clients of amara@csm.example"
@@ -51,7 +51,7 @@ def test_a_digest_lists_a_hundred_and_counts_the_rest() -> None:
 
 
 def test_a_digest_of_one_says_so() -> None:
-    data = messages.digest_data(None, [alert(1)], URL)
+    data = messages.digest_data(None, 1, [alert(1)], URL)
     title, text = messages.title_and_text(messages.body_of(messages.DIGEST, NOW, data))
     assert title == "1 alert for clients"
     assert text.splitlines()[-3:] == ["", "All alerts:", f"{URL}/alerts"]
