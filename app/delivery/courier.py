@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
@@ -19,7 +19,7 @@ from app.errors import is_outage
 
 log = structlog.get_logger(__name__)
 
-# Seconds that an attempt may take.
+# Seconds that an attempt of a webhook may take, and two steps of a dialogue with a mail server.
 TIMEOUT_SECONDS = 10.0
 # A worker that stops does not wait for a slow receiver.
 CLOSE_SECONDS = 3.0
@@ -36,7 +36,7 @@ class Route:
 async def send_message(
     route: Route, name: str, recipient: str, body: bytes, *, now: datetime, allowed_hosts: frozenset[str]
 ) -> Outcome:
-    """Send a message on a channel, in about ten seconds at most, and return what came of it."""
+    """Send a message on a channel, within the lease of its kind, and return what came of it."""
     channel = route.channel
     if channel.kind is ChannelKind.WEBHOOK:
         resolve = webhooks.resolver(route.threads)
@@ -64,13 +64,11 @@ class Courier:
         *,
         public_url: str,
         allowed_hosts: frozenset[str],
-        lease: timedelta = sending.LEASE,
     ) -> None:
         self._database = database
         self._routes = {name: route_of(channel) for name, channel in channels.items()}
         self._public_url = public_url
         self._allowed_hosts = allowed_hosts
-        self._lease = lease
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._nudged: set[str] = set()
         self._mirrored = False
@@ -98,10 +96,11 @@ class Courier:
 
     async def _work(self, name: str) -> None:
         try:
+            lease = sending.lease_of(self._routes[name].channel.kind)
             while not self._closing:
                 self._nudged.discard(name)
                 async with self._database.begin() as session:
-                    claims = await sending.claim(session, name, lease=self._lease)
+                    claims = await sending.claim(session, name, lease=lease)
                 # They end by themselves within the timeout, whatever becomes of their sisters.
                 await asyncio.gather(*(self._deliver(self._routes[name], claim) for claim in claims))
                 if not claims and name not in self._nudged:

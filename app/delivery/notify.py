@@ -33,7 +33,7 @@ def _apprise() -> Any:
     return apprise
 
 
-def _plugin(url: str, *, timeout: float | None = None) -> Any:
+def _plugin(url: str) -> Any:
     apprise = _apprise()
     asset = apprise.AppriseAsset(
         app_id="Client Health",
@@ -45,7 +45,8 @@ def _plugin(url: str, *, timeout: float | None = None) -> Any:
         pgp_autogen=False,
         pem_autogen=False,
         storage_mode="memory",
-        service_timeout=timeout,
+        # It would stop waiting, and its thread would go on and send what is then sent again.
+        service_timeout=0,
     )
     return apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
 
@@ -58,10 +59,11 @@ def service_of(url: str) -> str | None:
 def notify(url: str, recipient: str, title: str, text: str, *, timeout: float) -> Outcome:
     """Send a message, without attachments and without following redirects, and return what came of it.
 
-    With a recipient the e-mail goes to that address and nobody else. It blocks for about `timeout` seconds at most.
+    With a recipient the e-mail goes to that address and nobody else. It blocks until nothing can be sent any more: a
+    dialogue of some ten steps, each of which may take half of `timeout` seconds.
     """
     apprise = _apprise()
-    plugin = _plugin(url, timeout=timeout)
+    plugin = _plugin(url)
     # Whatever the URL asks for itself.
     plugin.redirects = False
     plugin.socket_connect_timeout = plugin.socket_read_timeout = timeout / 2

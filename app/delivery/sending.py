@@ -14,11 +14,13 @@ from app.clients import service as clients
 from app.database import fetch
 from app.delivery import messages, queries, rules
 from app.delivery.channels import Channel
-from app.delivery.models import AttemptOutcome, DeliveryKind
+from app.delivery.models import AttemptOutcome, ChannelKind, DeliveryKind
 from app.delivery.outcomes import Outcome
 
 # Longer than an attempt can take, with what is read and written around it.
 LEASE = timedelta(seconds=30)
+# The same where a mail server may take its time at each of a dozen steps: nobody else may send the mail meanwhile.
+APPRISE_LEASE = timedelta(minutes=3)
 # Deliveries of one channel that are under way at the same time, in all workers together.
 IN_FLIGHT = 8
 
@@ -45,6 +47,11 @@ class Claim:
     def name(self) -> str:
         """The id of the message, the same in every attempt."""
         return rules.message_name(self.message_id)
+
+
+def lease_of(kind: ChannelKind) -> timedelta:
+    """Return for how long a delivery on a channel of the kind is its worker's, and the least pause behind its death."""
+    return APPRISE_LEASE if kind is ChannelKind.APPRISE else LEASE
 
 
 async def claim(

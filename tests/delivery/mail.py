@@ -24,11 +24,16 @@ class Mailbox:
     mails: list[Mail] = field(default_factory=list)
     # What recipients are answered with.
     verdict: str = "250 fine"
+    # Seconds before each reply.
+    delay: float = 0.0
+    # Set once somebody has connected.
+    called: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Speak as much of SMTP as a client needs."""
+        self.called.set()
         recipients: list[str] = []
-        writer.write(b"220 mail.example ESMTP\r\n")
+        await self._reply(writer, "220 mail.example ESMTP")
         while line := await reader.readline():
             command = line.decode().strip()
             match command[:4].upper():
@@ -36,7 +41,7 @@ class Mailbox:
                     recipients.append(command[8:].strip("<>"))
                     said = self.verdict
                 case "DATA":
-                    writer.write(b"354 go on\r\n")
+                    await self._reply(writer, "354 go on")
                     content = await reader.readuntil(b"\r\n.\r\n")
                     message = message_from_bytes(content[:-5], policy=policy.default)
                     self.mails.append(Mail(recipients, message))
@@ -45,8 +50,12 @@ class Mailbox:
                     break
                 case _:
                     said = "250 fine"
-            writer.write(f"{said}\r\n".encode())
+            await self._reply(writer, said)
         writer.close()
+
+    async def _reply(self, writer: asyncio.StreamWriter, said: str) -> None:
+        await asyncio.sleep(self.delay)
+        writer.write(f"{said}\r\n".encode())
 
 
 @asynccontextmanager

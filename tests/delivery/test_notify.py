@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 import orjson
@@ -81,6 +82,26 @@ async def test_a_mail_server_that_refuses_is_a_failure_and_nothing_of_it_is_logg
         assert mailbox.mails == []
     logging.getLogger("tests").debug("the log is read")
     assert [line for line in kept.lines if "selector" not in line] == ["the log is read"]
+
+
+async def test_a_slow_mail_server_is_waited_for_step_by_step() -> None:
+    async with mailing() as mailbox:
+        # No step takes half of the second, and all of them more than twice of it.
+        mailbox.delay = 0.35
+        url = f"mailto://127.0.0.1:{mailbox.port}?from=health@a.example&to=team@a.example"
+        started = time.monotonic()
+        found = await asyncio.to_thread(notify, url, "", "Acme: 70 to 30", "It fell.", timeout=1)
+        assert found == Outcome(AttemptOutcome.DELIVERED)
+        assert time.monotonic() - started > 1.5
+        assert [mail.recipients for mail in mailbox.mails] == [["team@a.example"]]
+
+
+async def test_a_mail_server_that_falls_silent_is_given_up() -> None:
+    async with mailing() as mailbox:
+        mailbox.delay = 60
+        url = f"mailto://127.0.0.1:{mailbox.port}?from=health@a.example&to=team@a.example"
+        assert await asyncio.to_thread(notify, url, "", "Acme: 70 to 30", "It fell.", timeout=1) == FAILED
+        assert mailbox.mails == []
 
 
 async def test_a_dead_mail_server_is_a_failure() -> None:
