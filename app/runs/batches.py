@@ -98,9 +98,10 @@ async def carry_out(database: Database, run: Claim, work: Work, pace: Pace, prog
     finally:
         await _discard(ahead)
     async with database.begin() as session:
+        # The run is locked first, as it is by whoever gives it up, so that the two never wait in a circle.
+        await service.finish(session, run)
         if work.finish is not None:
             await work.finish(session)
-        await service.finish(session, run)
 
 
 async def _start(database: Database, run: Claim, work: Work) -> int:
