@@ -21,6 +21,9 @@ from app.delivery.rules import is_public, parse_retry_after, signatures
 
 # For everything together: resolving, connecting, sending, and reading the answer.
 TIMEOUT_SECONDS = 10.0
+# Of which one address may use up this share to connect while others are left: one that swallows what it is sent, as
+# those of IPv6 do behind many a firewall, must leave time for them.
+CONNECT_SHARE = 0.3
 # Of an answer, and of its head.
 ANSWER_BYTES, HEAD_BYTES = 500, 16_384
 # Of which the body of an answer has this much, once its head is there.
@@ -77,7 +80,14 @@ async def send(
     try:
         async with asyncio.timeout(seconds):
             response = await _send(
-                channel, name, body, now=now, allowed_hosts=allowed_hosts, resolve=resolve, heard=heard
+                channel,
+                name,
+                body,
+                now=now,
+                allowed_hosts=allowed_hosts,
+                resolve=resolve,
+                patience=seconds * CONNECT_SHARE,
+                heard=heard,
             )
         return _judge(response, bytes(heard.body[:ANSWER_BYTES]), now)
     except TimeoutError:
@@ -124,6 +134,7 @@ async def _send(
     now: datetime,
     allowed_hosts: frozenset[str],
     resolve: Resolve,
+    patience: float,
     heard: _Heard,
 ) -> h11.Response:
     url = urlsplit(channel.url)
@@ -145,7 +156,7 @@ async def _send(
     }
     target = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
     request = h11.Request(method="POST", target=target, headers=list(headers.items()))
-    reader, writer = await _connect(addresses, port, host if tls else None)
+    reader, writer = await _connect(addresses, port, host if tls else None, patience)
     try:
         return await _exchange(reader, writer, request, body, heard)
     finally:
@@ -160,14 +171,18 @@ def tls_context() -> ssl.SSLContext:
 
 
 async def _connect(
-    addresses: Sequence[str], port: int, server_name: str | None
+    addresses: Sequence[str], port: int, server_name: str | None, patience: float
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the first address that answers, with TLS for the host's own name. Raises OSError."""
+    """Connect to the first address that answers, with TLS for the host's own name. Raises OSError.
+
+    Each but the last has `patience` seconds to answer.
+    """
     context = None if server_name is None else tls_context()
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
-    for address in addresses:
+    for number, address in enumerate(addresses, 1):
         try:
-            return await asyncio.open_connection(address, port, ssl=context, server_hostname=server_name)
+            async with asyncio.timeout(patience if number < len(addresses) else None):
+                return await asyncio.open_connection(address, port, ssl=context, server_hostname=server_name)
         except ssl.SSLError:
             raise
         except OSError as error:

@@ -6,6 +6,7 @@ import hmac
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -268,6 +269,27 @@ async def test_an_address_that_does_not_answer_leaves_the_others(receiver: Recei
     found = await send_to(f"http://A.Example:{receiver.port}/", allowed=allowed, resolve=several)
     assert found == Outcome(AttemptOutcome.DELIVERED, 200, b"ok")
     assert [request.headers["host"] for request in receiver.requests] == [f"A.Example:{receiver.port}"]
+
+
+async def test_an_address_that_swallows_everything_leaves_time_for_the_others(receiver: Receiver) -> None:
+    with socket.socket() as hole, ExitStack() as queued:
+        hole.bind(("127.0.0.2", receiver.port))
+        hole.listen(0)
+        # Nobody accepts these, and with the queue full the system drops whoever knocks next.
+        for _ in range(3):
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", receiver.port))
+        several = Answers(["127.0.0.2", "127.0.0.1"])
+        url, allowed = f"http://a.example:{receiver.port}/", frozenset({"a.example"})
+        started = time.monotonic()
+        found = await send_to(url, allowed=allowed, resolve=several, seconds=2)
+        assert found == Outcome(AttemptOutcome.DELIVERED, 200, b"ok")
+        assert 0.6 <= time.monotonic() - started < 2
+        # The last one has all the time that is left.
+        alone = await send_to(url, allowed=allowed, resolve=Answers(["127.0.0.2"]), seconds=0.5)
+        assert alone.problem == "The receiver did not answer within 0.5 seconds."
+    assert len(receiver.requests) == 1
 
 
 async def test_no_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
