@@ -45,6 +45,7 @@ class _Heard:
 
     # The first 500 bytes as they came, HTTP or not.
     raw: bytearray = field(default_factory=bytearray)
+    response: h11.Response | None = None
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -89,8 +90,11 @@ async def send(
                 patience=seconds * CONNECT_SHARE,
                 heard=heard,
             )
-        return _judge(response, bytes(heard.body[:ANSWER_BYTES]), now)
+        return _judge(response, heard.body, now)
     except TimeoutError:
+        # Only the body can be missing behind a head, which tells what was decided.
+        if heard.response is not None:
+            return _judge(heard.response, heard.body, now)
         return _unreachable(f"The receiver did not answer within {seconds:g} seconds.", heard)
     except BlockedError:
         problem = "The host stands for an internal address. ALERT_ALLOWED_HOSTS lists those that may be reached."
@@ -203,7 +207,7 @@ async def _exchange(
     # A receiver may answer before it has read everything, and hang up.
     with suppress(ConnectionError):
         await writer.drain()
-    response = await _read_head(reader, connection, heard)
+    heard.response = response = await _read_head(reader, connection, heard)
     # The head tells what was decided: that the body breaks off or does not come changes nothing.
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -211,7 +215,8 @@ async def _exchange(
                 data := await _next(reader, connection, heard), h11.Data
             ):
                 heard.body += data.data
-    except (TimeoutError, ConnectionError):
+    except OSError:
+        # It was cut, within TLS or without, or it took too long.
         pass
     except h11.RemoteProtocolError:
         _, ended = connection.trailing_data
@@ -240,8 +245,8 @@ async def _next(
     return cast("h11.Event | type[h11.PAUSED]", event)
 
 
-def _judge(response: h11.Response, answer: bytes, now: datetime) -> Outcome:
-    status = response.status_code
+def _judge(response: h11.Response, body: bytearray, now: datetime) -> Outcome:
+    status, answer = response.status_code, bytes(body[:ANSWER_BYTES])
     if 200 <= status < 300:
         return Outcome(AttemptOutcome.DELIVERED, status, answer)
     asked = next((value for key, value in response.headers if key == b"retry-after"), None)

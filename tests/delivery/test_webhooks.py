@@ -187,6 +187,17 @@ async def test_a_body_that_never_ends_does_not_undo_what_the_head_said(receiver:
     assert found == Outcome(AttemptOutcome.DELIVERED, 200, b"first")
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(200, "DELIVERED"), (410, "REFUSED")])
+async def test_a_head_decides_though_its_body_outlasts_the_time_for_everything(
+    receiver: Receiver, status: int, outcome: str
+) -> None:
+    receiver.then, receiver.linger = b"HTTP/1.1 %d X\r\nContent-Length: 100\r\n\r\nfirst" % status, True
+    started = time.monotonic()
+    found = await send_to(f"http://127.0.0.1:{receiver.port}/", seconds=0.5)
+    assert (found.outcome, found.http_status, found.answer, found.gone) == (outcome, status, b"first", status == 410)
+    assert 0.5 <= time.monotonic() - started < 1.5
+
+
 async def test_a_closed_port_is_no_connection() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
