@@ -34,6 +34,9 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _GONE = 410
 
+# What OpenSSL calls a certificate for another host or address, in sentences of Python's that name the host.
+_OTHER_NAME = {62: "it is for another name", 64: "it is for another address"}
+
 
 class BlockedError(Exception):
     """The host stands for an address inside, which no webhook may reach."""
@@ -102,7 +105,8 @@ async def send(
     except socket.gaierror:
         return _unreachable("The host has no address.")
     except ssl.SSLCertVerificationError as error:
-        return _unreachable(f"The receiver's certificate is not accepted: {error.verify_message}.")
+        cause = _OTHER_NAME.get(error.verify_code, error.verify_message)
+        return _unreachable(f"The receiver's certificate is not accepted: {cause}.")
     except ssl.SSLError as error:
         return _unreachable(f"No TLS connection: {error.reason or 'the receiver speaks no TLS'}.")
     except h11.RemoteProtocolError:
