@@ -108,7 +108,8 @@ BEGIN_ATTEMPTS = text(
     "SELECT id, attempt, clock_timestamp() FROM deliveries WHERE id = ANY(CAST(:ids AS bigint[]))"
 )
 
-FIX_BODY = text("UPDATE deliveries SET body = :body WHERE id = :id AND body IS NULL")
+# Of two attempts that overlap the first decides what both of them say.
+FIX_BODY = text("UPDATE deliveries SET body = coalesce(body, :body) WHERE id = :id RETURNING body")
 
 ALERTS_OF_DIGEST = text(
     "SELECT d.alert_id, count(*) OVER () AS alerts FROM deliveries AS d JOIN alerts AS a ON a.id = d.alert_id "

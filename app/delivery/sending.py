@@ -81,8 +81,8 @@ async def body_of(session: AsyncSession, delivery: Claim, public_url: str) -> by
     """Return what the delivery says, the same in every attempt: it is written down before it is first sent."""
     if delivery.body is None:
         body = await _compose(session, delivery, public_url)
-        await session.execute(queries.FIX_BODY, {"id": delivery.id, "body": body.decode()})
-        return body
+        [fixed] = await fetch(session, queries.FIX_BODY, id=delivery.id, body=body.decode())
+        return str(fixed.body).encode()
     return delivery.body.encode()
 
 

@@ -3,16 +3,28 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import orjson
 import pytest
+from sqlalchemy import text
 
 from app.database import Database
 from app.delivery import rules, sending, service
 from app.delivery.models import AttemptOutcome
 from app.delivery.outcomes import Outcome
-from tests.delivery.couriers import attempts, courier, due_in, pass_time, queue, run_through, statuses, webhook
+from tests.delivery.couriers import (
+    PUBLIC_URL,
+    attempts,
+    courier,
+    due_in,
+    pass_time,
+    queue,
+    run_through,
+    statuses,
+    webhook,
+)
 from tests.delivery.helpers import add_alert
 from tests.delivery.receiver import Receiver, receiving
-from tests.factories import rows_of
+from tests.factories import add_client, rows_of
 
 
 @pytest.fixture
@@ -60,6 +72,26 @@ async def test_an_older_attempt_that_failed_does_not_move_the_newer_one(database
             await sending.record(session, older, webhook(receiver), Outcome(AttemptOutcome.DELIVERED), 0.5)
             await sending.record(session, newer, webhook(receiver), failure, 0.5)
     assert await statuses(database) == [("ops", "DELIVERED", 2)]
+
+
+async def test_attempts_that_overlap_say_the_same(database: Database, receiver: Receiver) -> None:
+    async with courier(database, webhook(receiver)):
+        client = await add_client(database, "Before")
+        await queue(database, await add_alert(database, client))
+        claims: list[sending.Claim] = []
+        for _ in range(2):
+            async with database.begin() as session:
+                claims += await sending.claim(session, "ops")
+            await pass_time(database, sending.LEASE)
+        assert [(claim.attempt, claim.body) for claim in claims] == [(1, None), (2, None)]
+        bodies = []
+        for claim in claims:
+            async with database.begin() as session:
+                bodies.append(await sending.body_of(session, claim, PUBLIC_URL))
+                await session.execute(text("UPDATE clients SET name = 'After'"))
+    assert orjson.loads(bodies[0])["data"]["client"]["name"] == "Before"
+    assert bodies[1] == bodies[0]
+    assert await rows_of(database, "SELECT body FROM deliveries") == [(bodies[0].decode(),)]
 
 
 async def test_workers_that_always_die_use_up_the_attempts(database: Database, receiver: Receiver) -> None:
