@@ -175,18 +175,19 @@ DISCARD_RESOLVED = text(
 )
 
 # One statement, so that whoever has a digest is in it: owners change meanwhile, and what waits is locked before it is
-# grouped. No owner is joined as an empty one, because PostgreSQL hashes nothing that IS NOT DISTINCT FROM compares.
+# grouped. Digests get their ids in the order of their groups, which finds each by its number: joined by name, many
+# alerts of many owners would be compared with each other.
 GATHER = text(
-    "WITH waiting AS MATERIALIZED (SELECT d.id, d.recipient, "
-    "coalesce(nullif(d.recipient, ''), nullif(c.owner, '')) AS owner "
+    "WITH waiting AS MATERIALIZED (SELECT d.id, d.recipient, coalesce(nullif(d.recipient, ''), c.owner) AS owner "
     "FROM deliveries AS d JOIN alerts AS a ON a.id = d.alert_id JOIN clients AS c ON c.id = a.client_id "
     "WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL ORDER BY d.id FOR UPDATE OF d), "
+    "grouped AS (SELECT id, dense_rank() OVER (ORDER BY recipient, owner) AS number FROM waiting), "
     "digests AS (INSERT INTO deliveries (kind, channel, recipient, digest, details, status, next_attempt_at) "
     "SELECT 'DIGEST', :channel, recipient, false, jsonb_build_object('owner', owner), 'PENDING', clock_timestamp() "
-    "FROM (SELECT DISTINCT recipient, owner FROM waiting) AS w ORDER BY recipient, owner "
-    "RETURNING id, recipient, details ->> 'owner' AS owner), "
-    "joined AS (UPDATE deliveries AS d SET digest_id = g.id FROM waiting AS w JOIN digests AS g "
-    "ON g.recipient = w.recipient AND coalesce(g.owner, '') = coalesce(w.owner, '') WHERE d.id = w.id) "
+    "FROM (SELECT DISTINCT recipient, owner FROM waiting) AS w ORDER BY recipient, owner RETURNING id), "
+    "numbered AS MATERIALIZED (SELECT array_agg(id ORDER BY id) AS ids FROM digests), "
+    "joined AS (UPDATE deliveries AS d SET digest_id = n.ids[w.number] FROM grouped AS w CROSS JOIN numbered AS n "
+    "WHERE d.id = w.id) "
     "SELECT count(*) AS digests FROM digests"
 )
 
