@@ -359,27 +359,6 @@ async def test_an_owner_gets_a_mail(database: Database, owner: str) -> None:
     assert await statuses(database) == [("owners", "DELIVERED", 1)]
 
 
-async def test_a_mail_belongs_to_its_worker_for_as_long_as_it_can_be_sent(database: Database) -> None:
-    async with mailing() as mailbox:
-        mailbox.delay = 0.2
-        url = f"mailto://127.0.0.1:{mailbox.port}?from=health@a.example&to=team@a.example"
-        channel = Channel("team", ChannelKind.APPRISE, url, mode=ChannelMode.EACH)
-        async with courier(database, channel) as running:
-            await queue(database, await add_alert(database))
-            running.nudge("team")
-            lease = "SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM deliveries"
-            async with asyncio.timeout(5):
-                await mailbox.called.wait()
-            assert mailbox.mails == []
-            [(seconds,)] = await rows_of(database, lease)
-            assert 170 < seconds <= 180
-            # Should its worker die, then the pause is no shorter.
-            assert 170 < await due_in(database) <= 180
-            await running.idle()
-    assert len(mailbox.mails) == 1
-    assert await statuses(database) == [("team", "DELIVERED", 1)]
-
-
 async def test_nothing_of_a_channels_url_reaches_the_database_or_the_log(
     database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:

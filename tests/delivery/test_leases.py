@@ -1,5 +1,6 @@
 """Deliveries under a lease: whoever dies in the middle leaves them to the next, and nobody has them tried for ever."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -9,7 +10,8 @@ from sqlalchemy import text
 
 from app.database import Database
 from app.delivery import rules, sending, service
-from app.delivery.models import AttemptOutcome
+from app.delivery.channels import Channel
+from app.delivery.models import AttemptOutcome, ChannelKind, ChannelMode
 from app.delivery.outcomes import Outcome
 from tests.delivery.couriers import (
     PUBLIC_URL,
@@ -23,6 +25,7 @@ from tests.delivery.couriers import (
     webhook,
 )
 from tests.delivery.helpers import add_alert
+from tests.delivery.mail import mailing
 from tests.delivery.receiver import Receiver, receiving
 from tests.factories import add_client, rows_of
 
@@ -92,6 +95,27 @@ async def test_attempts_that_overlap_say_the_same(database: Database, receiver: 
     assert orjson.loads(bodies[0])["data"]["client"]["name"] == "Before"
     assert bodies[1] == bodies[0]
     assert await rows_of(database, "SELECT body FROM deliveries") == [(bodies[0].decode(),)]
+
+
+async def test_a_mail_belongs_to_its_worker_for_as_long_as_it_can_be_sent(database: Database) -> None:
+    async with mailing() as mailbox:
+        mailbox.delay = 0.2
+        url = f"mailto://127.0.0.1:{mailbox.port}?from=health@a.example&to=team@a.example"
+        channel = Channel("team", ChannelKind.APPRISE, url, mode=ChannelMode.EACH)
+        async with courier(database, channel) as running:
+            await queue(database, await add_alert(database))
+            running.nudge("team")
+            lease = "SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM deliveries"
+            async with asyncio.timeout(5):
+                await mailbox.called.wait()
+            assert mailbox.mails == []
+            [(seconds,)] = await rows_of(database, lease)
+            assert 170 < seconds <= 180
+            # Should its worker die, then the pause is no shorter.
+            assert 170 < await due_in(database) <= 180
+            await running.idle()
+    assert len(mailbox.mails) == 1
+    assert await statuses(database) == [("team", "DELIVERED", 1)]
 
 
 async def test_workers_that_always_die_use_up_the_attempts(database: Database, receiver: Receiver) -> None:
