@@ -63,7 +63,7 @@ def browser_path(playwright: Playwright) -> str:
     pytest.skip(NO_BROWSER)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 async def demo_template(servers: Servers, admin: asyncpg.Connection, template: str) -> str:
     """The name of a database with the demo portfolio."""
     name = "template_demo"
