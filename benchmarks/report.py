@@ -30,9 +30,9 @@ ABOUT = f"""\
 Printed by `./dev bench`: private servers, as durable as in production and with the settings of `./dev up`; clients with
 about {MEMBERS} members, {CASES} cases, {CAMPAIGNS} campaigns and {FEATURES} features each, {LOGINS_OF_MEMBER} logins a
 member in the window, and tickets, all in the order of time. The recalculation is a run like any other, with current
-rows, activity, alerts and progress, but without the pause between batches; the one statement that it is compared with
-stores the same scores and nothing else, and both come to the same values. The load generator shares the machine with
-the servers."""
+rows, activity, alerts and progress, but without the pause between batches, by a worker that has calculated one client
+before; the one statement that it is compared with stores the same scores and nothing else, and both come to the same
+values. The load generator shares the machine with the servers."""
 
 
 def document(machine_: str, results: Sequence[Result]) -> str:
