@@ -158,6 +158,7 @@ async def test_what_was_typed_is_kept_until_the_server_takes_it(product: Product
     await expect(row.get_by_role("alert")).to_contain_text("The server does not answer.")
     await expect(row.get_by_label("Note for your colleagues")).to_have_value("Spoke with their director.")
     await web.start()
+    await expect(offline(person.page)).to_have_count(0, timeout=20_000)
     await row.get_by_role("button", name="Acknowledge alert").click()
     await expect_open(person.page, before - 1)
     await expect(person.page.get_by_text("Spoke with their director.")).to_be_visible()
