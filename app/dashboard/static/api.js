@@ -36,6 +36,31 @@ export const FRAME = gql`
   }
 `;
 
+/** What is shown of an alert in a list; a document that lists alerts, or hears of them, includes it as `...ListedAlert`. */
+export const LISTED_ALERT = gql`
+  fragment ListedAlert on Alert {
+    id
+    status
+    message
+    scoreBefore
+    scoreAfter
+    raisedAt
+    acknowledgedAt
+    acknowledgedBy
+    note
+    resolvedAt
+    client {
+      id
+      name
+      owner
+      health {
+        score
+        trafficLight
+      }
+    }
+  }
+`;
+
 const listeners = new Set();
 
 /** Has `listener` told of each object that a mutation has changed; returns a function that ends it. */

@@ -1,6 +1,6 @@
 /** The live connection of the frame: new alerts wherever the person is, and a word when the connection is lost. */
 
-import { gql } from "./api.js";
+import { gql, LISTED_ALERT } from "./api.js";
 import { raised, resync } from "./frame.js";
 import { classes, html } from "./html.js";
 import { useConnection, useSubscription } from "./live.js";
@@ -9,29 +9,10 @@ import { Icon, notify } from "./ui.js";
 const ALERT_RAISED = gql`
   subscription AlertRaised {
     alertRaised {
-      id
-      kind
-      kinds
-      status
-      message
-      scoreBefore
-      scoreAfter
-      raisedAt
-      acknowledgedAt
-      acknowledgedBy
-      note
-      resolvedAt
-      client {
-        id
-        name
-        owner
-        health {
-          score
-          trafficLight
-        }
-      }
+      ...ListedAlert
     }
   }
+  ${LISTED_ALERT}
 `;
 
 export default function Live() {

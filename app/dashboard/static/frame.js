@@ -8,7 +8,8 @@ import { Icon, notify, Notices } from "./ui.js";
 
 export { FRAME };
 
-const FRAME_ALONE = gql`
+/** What the frame shows, where nothing else has to be asked. */
+export const FRAME_ALONE = gql`
   query FrameAlone {
     ...Frame
   }

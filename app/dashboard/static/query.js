@@ -119,6 +119,10 @@ function useAnswer(question, load) {
   const [round, setRound] = useState(0);
   const [settledRound, setSettledRound] = useState(null);
   const askedAgain = useRef(false);
+  const refetch = useCallback(() => {
+    askedAgain.current = true;
+    setRound((number) => number + 1);
+  }, []);
 
   // Before the first paint: an answer that was asked for early is shown at once, without skeletons in between.
   useLayoutEffect(() => {
@@ -133,7 +137,9 @@ function useAnswer(question, load) {
       return undefined;
     }
     const controller = new AbortController();
-    load(before?.answer, controller.signal).then(
+    // An answer that was under way while something was changed here may not know of it.
+    const settled = onChange(refetch);
+    load(before?.answer, controller.signal).finally(settled).then(
       (answer) => {
         if (controller.signal.aborted) return;
         keep(question, answer);
@@ -146,13 +152,11 @@ function useAnswer(question, load) {
         setSettledRound(`${question} ${round}`);
       },
     );
-    return () => controller.abort();
+    return () => {
+      settled();
+      controller.abort();
+    };
   }, [question, round]);
-
-  const refetch = useCallback(() => {
-    askedAgain.current = true;
-    setRound((number) => number + 1);
-  }, []);
 
   useEffect(() => {
     function seen() {

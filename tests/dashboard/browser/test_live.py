@@ -1,10 +1,11 @@
 """The live connection: lost, said so, taken up again, and nothing missing afterwards."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from app.auth.tokens import Role
 from app.processes import stop_child
@@ -175,6 +176,36 @@ async def test_a_hidden_tab_holds_no_connection_and_catches_up_when_it_is_seen(p
     await person.page.evaluate(HIDE, False)
     await expect_open(person.page, before + 1)
     assert len(person.subscribed) == 2
+
+
+async def test_a_list_that_was_asked_for_before_a_change_is_asked_for_again(product: Product, visit: Open) -> None:
+    before = await number_open(product)
+    person = await visit("/alerts")
+    await expect_open(person.page, before)
+    await person.live()
+    asked, acknowledged = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if asked.is_set() or "query Alerts(" not in (route.request.post_data or ""):
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        asked.set()
+        await acknowledged.wait()
+        await route.fulfill(response=answer)
+
+    await person.page.route("**/graphql", hold)
+    # The tab is looked at again, and its list asked for; the answer comes after the alert was acknowledged.
+    await person.page.evaluate(HIDE, True)
+    await person.page.evaluate(HIDE, False)
+    await asked.wait()
+    row = person.page.get_by_role("region", name="Open").get_by_role("listitem").first
+    await row.get_by_role("button", name="Acknowledge the alert").click()
+    async with person.page.expect_response(lambda answer: "query Alerts(" in (answer.request.post_data or "")):
+        async with person.page.expect_response(lambda answer: "Acknowledge" in (answer.request.post_data or "")):
+            await row.get_by_role("button", name="Acknowledge alert").click()
+        acknowledged.set()
+    await expect_open(person.page, before - 1)
 
 
 async def test_a_tab_whose_session_has_ended_leads_to_the_sign_in(product: Product, visit: Open) -> None:

@@ -1,6 +1,6 @@
 /** The alerts: open ones first, the newest first, with those that are raised while somebody looks. */
 
-import { ask, change, gql, onChange } from "../api.js";
+import { ask, change, gql, LISTED_ALERT, onChange } from "../api.js";
 import { count, person } from "../format.js";
 import { addOpenAlerts, FRAME, useFrame, useRaisedAlerts } from "../frame.js";
 import { html, useEffect, useRef, useState } from "../html.js";
@@ -15,25 +15,7 @@ const ALERT_PAGE = gql`
     totalCount
     edges {
       node {
-        id
-        status
-        message
-        scoreBefore
-        scoreAfter
-        raisedAt
-        acknowledgedAt
-        acknowledgedBy
-        note
-        resolvedAt
-        client {
-          id
-          name
-          owner
-          health {
-            score
-            trafficLight
-          }
-        }
+        ...ListedAlert
       }
     }
     pageInfo {
@@ -41,6 +23,7 @@ const ALERT_PAGE = gql`
       endCursor
     }
   }
+  ${LISTED_ALERT}
 `;
 
 const ALERTS = gql`
@@ -131,7 +114,7 @@ export default function AlertsPage() {
       <header class="list-head">
         <div>
           <${PageHeading}>Alerts<//>
-          <p class="quiet">Raised when a score drops by more than 5 points, a light gets worse, or a risk becomes high.</p>
+          <p class="quiet">Raised when a score drops, a light gets worse, or a risk becomes high.</p>
         </div>
         ${data && html`<${OwnerFilter} owners=${data.owners} viewer=${viewer} owner=${owner} />`}
       </header>

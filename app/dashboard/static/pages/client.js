@@ -3,7 +3,7 @@
 import { gql } from "../api.js";
 import { LineChart } from "../charts/line.js";
 import { Ago, date, daysFromNow, label, number, percent, person } from "../format.js";
-import { FRAME, useFrame, useRaisedAlerts } from "../frame.js";
+import { FRAME, FRAME_ALONE, useFrame, useRaisedAlerts } from "../frame.js";
 import { html } from "../html.js";
 import { useQuery } from "../query.js";
 import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
@@ -304,15 +304,8 @@ function Account({ client }) {
   `;
 }
 
-/** What the frame shows, which the answer to an unknown id did not bring along. */
-const FRAME_ALONE = gql`
-  query FrameAlone {
-    ...Frame
-  }
-  ${FRAME}
-`;
-
 function NotFound() {
+  // The answer to an unknown id brings nothing along.
   useFrame(useQuery(FRAME_ALONE).data);
   return html`
     <div class="page client-page">
