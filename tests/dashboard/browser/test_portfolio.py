@@ -1,15 +1,18 @@
 """The portfolio as a customer success manager uses it, compared with what the API answers."""
 
+import asyncio
+import contextlib
 import re
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
+from playwright.async_api import TimeoutError as NotYet
 
 from app.auth.tokens import Role
 from tests.dashboard.browser.conftest import Open, Visits
 from tests.dashboard.browser.product import Product
-from tests.dashboard.browser.visits import WIDE, Look
+from tests.dashboard.browser.visits import PATIENCE_MS, WIDE, Look
 
 Card = dict[str, Any]
 
@@ -161,7 +164,8 @@ async def test_typing_asks_once_it_rests_and_finds_any_part_of_a_name(product: P
     person = await visit()
     await expect(person.page.locator("article.client")).to_have_count(50)
     person.asked.clear()
-    await person.page.get_by_role("searchbox").press_sequentially("tech", delay=40)
+    async with person.typing():
+        await person.page.get_by_role("searchbox").press_sequentially("tech", delay=40)
     found = await listed(product, search="tech")
     await expect_clients(person.page, found)
     assert [one["variables"]["filter"].get("search") for one in person.asked] == ["tech"]
@@ -208,15 +212,23 @@ async def test_unfolding_shows_the_five_components_with_their_reasons(
     await expect(rows).to_have_count(0)
 
 
+async def to_the_end(page: Page, position: int) -> None:
+    """Press End until the client at this position of the list is there: cards that come stop a scroll on its way."""
+    card = page.locator(f'article[aria-posinset="{position}"]')
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while await card.count() == 0:
+            await page.keyboard.press("End")
+            with contextlib.suppress(NotYet):
+                await card.wait_for(state="attached", timeout=1_000)
+
+
 async def test_scrolling_goes_on_to_the_last_client_and_meets_each_once(product: Product, visit: Open) -> None:
     person = await visit("/?sort=name")
     total = (await product.data(SUMMARY))["portfolioSummary"]["total"]
     seen: dict[int, str] = {}
     read = """(cards) => cards.map((one) => [Number(one.ariaPosInSet), one.querySelector("h3").textContent])"""
     while len(seen) < total:
-        before = len(seen)
-        await person.page.keyboard.press("End")
-        await expect(person.page.locator(f'article[aria-posinset="{min(before + 50, total)}"]')).to_be_attached()
+        await to_the_end(person.page, min(len(seen) + 50, total))
         seen |= dict(await person.page.locator("article.client").evaluate_all(read))
     assert sorted(seen) == list(range(1, total + 1))
     names = [client["name"] for client in await listed(product, {"field": "NAME", "direction": "ASC"})]

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -79,6 +81,14 @@ class Visit:
         """Wait until this page is told of alerts, which is what every page listens for last."""
         async with asyncio.timeout(PATIENCE_MS / 1000):
             await self._live.wait()
+
+    @asynccontextmanager
+    async def typing(self) -> AsyncIterator[None]:
+        """Hold the page's clock, so that however long the letters take on a busy machine, they come without a rest."""
+        await self.page.clock.install()
+        await self.page.clock.pause_at(datetime.now(UTC))
+        yield
+        await self.page.clock.resume()
 
     async def violations(self) -> Sequence[str]:
         """Return what axe finds in the page as it stands now."""
