@@ -90,17 +90,18 @@ function Chunk({ clients, before, total, open, onToggle }) {
   useEffect(() => {
     // The same place with newer clients.
     if (!near) heights.set(clients, height.current);
+    const chunk = box.current;
     const observer = new IntersectionObserver(
       ([entry]) => {
         // Cards that have the focus stay: it would be lost with them.
-        const kept = entry.isIntersecting || box.current.contains(document.activeElement);
+        const kept = entry.isIntersecting || chunk.contains(document.activeElement);
         if (kept) heights.delete(clients);
         else heights.set(clients, (height.current = entry.boundingClientRect.height));
         setNear(kept);
       },
       { rootMargin: `${KEPT_AROUND}px 0px` },
     );
-    observer.observe(box.current);
+    observer.observe(chunk);
     return () => observer.disconnect();
   }, [clients]);
   // The same cards as before unless something in them has changed: a long list costs no more than what is near.
