@@ -7,6 +7,8 @@ import app.audit.models
 import app.auth.models
 import app.clients.models
 import app.delivery.models
+import app.events.models
+import app.feeds.models
 import app.health.models
 import app.runs.models
 import app.usage.models  # noqa: F401

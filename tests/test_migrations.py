@@ -66,7 +66,8 @@ async def test_up_from_nothing_down_to_nothing_and_up_again(empty_database_url: 
     assert await objects(empty_database_url) == set()
     await asyncio.to_thread(upgrade, empty_database_url)
     made = await objects(empty_database_url)
-    assert {f"r {table}" for table in metadata.tables} <= made
+    # A partitioned table is of a kind of its own.
+    assert {f"r {table}" for table in metadata.tables if table != "events"} | {"p events"} <= made
     assert "function count_portfolio" in made
     await asyncio.to_thread(downgrade, empty_database_url, "base")
     assert await objects(empty_database_url) == set()

@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Numeric, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from app.database import enum_column
@@ -156,6 +157,8 @@ class Client(SQLModel, table=True):
     ticket_score: int | None = Field(default=None, sa_type=SmallInteger)
     # False while no ticket was ever recorded: the ticket score is then 100 and not measured.
     tickets_tracked: bool | None = None
+    # The components whose feed was silent: see HealthScore.
+    stale: dict[str, str] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
     # The benchmark metrics: percent, days, percent, percent; see benchmarks.rules.
     attestation_completion: float | None = None
     case_resolution_days: float | None = None
@@ -175,6 +178,8 @@ class Member(SQLModel, table=True):
             unique=True,
             postgresql_include=["id", "created_at", "deactivated_at"],
         ),
+        # An event may name its member only.
+        Index("ix_members_external_id", "external_id", postgresql_include=["client_id"]),
         {"postgresql_with": {"fillfactor": "90"}},
     )
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, SmallInteger
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from app.database import enum_column
@@ -71,3 +71,6 @@ class HealthScore(SQLModel, table=True):
     tickets_opened: int
     tickets_before: int
     tickets_tracked: bool
+    # The components whose feed was silent, with the day of the last score that was measured: {"LOGIN": "2026-03-31"}.
+    # Their scores are those of that day. Null where every feed delivered.
+    stale: dict[str, str] | None = Field(default=None, sa_type=JSONB(none_as_null=True))

@@ -282,6 +282,7 @@ async def _store(
                 health.risk,
                 *health.components,
                 *_count_values(facts.counts),
+                None,
             )
             for client_id, facts, health in scored
         ],

@@ -166,3 +166,16 @@ class DailyMetrics(SQLModel, table=True):
     campaign_completion_rate: float | None = None
     feature_adoption_rate: float | None = None
     support_tickets: int
+    # When facts that came late changed the figures of the day; null where they stand as they were first recorded.
+    revised_at: datetime | None = None
+
+
+class LateDay(SQLModel, table=True):
+    """A recorded day of a client of which facts have come since; its metrics are due to be recorded again."""
+
+    __tablename__ = "late_days"
+    __table_args__ = (PrimaryKeyConstraint("client_id", "day", name="pk_late_days"),)
+
+    client_id: int = Field(foreign_key="clients.id", sa_type=BigInteger)
+    day: date
+    noted_at: datetime

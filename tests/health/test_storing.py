@@ -127,6 +127,7 @@ async def test_a_score_keeps_what_it_was_computed_from(database: Database) -> No
         "features_used": 3,
         "tickets_opened": 4,
         "tickets_before": 3,
+        "stale": None,
     }
     found = await current(database, client)
     expected = verdict | {"scored_day": DAY, "trend_delta": 0, "last_activity_at": RECENTLY}
