@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from app.processes import Child
 from tests.chaos import portfolio
 from tests.chaos.portfolio import add_portfolio, all_finished, client_id, take_todays_slots
 from tests.chaos.service import HOST, Service, ended, polled, service, until
@@ -74,6 +75,7 @@ async def test_a_stopping_worker_gives_back_what_it_was_doing() -> None:
         for day in ("2026-01-01", "2026-01-02"):
             await running.accept(portfolio.RECORD_METRICS, date=day)
         await until(lambda: all_begun(running, runs), 30, "the worker is busy with all of them")
+        await until(lambda: is_going(running, scheduler), 30, "the scheduler listens to signals")
         scheduler.process.terminate()
         worker.process.terminate()
         assert await ended(scheduler, STOP_SECONDS) == 0
@@ -84,6 +86,11 @@ async def test_a_stopping_worker_gives_back_what_it_was_doing() -> None:
         running.start("worker")
         await until(lambda: all_finished(running.database), 30, "the next worker has finished them")
         assert await rows_of(running.database, BEGUN) == [("SUCCEEDED", CLIENTS, None)] * runs
+
+
+async def is_going(running: Service, scheduler: Child) -> bool:
+    """Return whether the scheduler has started: a signal that comes before it can listen simply ends it."""
+    return "scheduler_started" in running.log_of(scheduler)
 
 
 async def all_begun(running: Service, runs: int) -> bool:
