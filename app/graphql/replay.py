@@ -123,14 +123,14 @@ def replay_of(replay: Replay) -> AlertReplay:
 class ReplayQuery:
     """The query about replays."""
 
-    @strawberry.field(description="What a replay of alerts has counted.")
+    @strawberry.field(description="What a replay of alerts has counted; needs the role PLATFORM_ADMIN.")
     async def alert_replay(
         self,
         info: Info,
         run_id: Annotated[strawberry.ID, strawberry.argument(description="The id of the run that replays.")],
     ) -> AlertReplay:
         """Return the replay; the error NOT_FOUND says that the run is none."""
-        require(info)
+        require(info, Role.PLATFORM_ADMIN)
         async with info.context.database.read() as connection:
             return replay_of(await service.report(connection, key_of("runId", run_id, "Run")))
 

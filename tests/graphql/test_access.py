@@ -64,8 +64,9 @@ def root_fields(kind: OperationType) -> Iterator[tuple[str, GraphQLField]]:
 QUERIES = dict(root_fields(OperationType.QUERY))
 MUTATIONS = dict(root_fields(OperationType.MUTATION))
 SUBSCRIPTIONS = dict(root_fields(OperationType.SUBSCRIPTION))
-# Queries are for everybody but these: what receivers answer may hold what was meant for the operator alone.
-QUERIES_FOR_ADMINISTRATORS = {"deliveries", "deliveryChannels"}
+# Queries are for everybody but these: what receivers answer may hold what was meant for the operator alone, and replays
+# are for whoever sets the thresholds.
+QUERIES_FOR_ADMINISTRATORS = {"deliveries", "deliveryChannels", "alertReplay"}
 FOR_ADMINISTRATORS = sorted((MUTATIONS.keys() - FOR_CLIENT_SUCCESS) | QUERIES_FOR_ADMINISTRATORS)
 
 

@@ -59,7 +59,7 @@ async def ask_for(api: Api, role: Role = Role.PLATFORM_ADMIN, **given: object) -
 
 
 async def read(api: Api, run_id: str, **variables: object) -> dict[str, Any]:
-    status, body = await api.ask(RESULT, {"runId": run_id} | variables)
+    status, body = await api.ask(RESULT, {"runId": run_id} | variables, Role.PLATFORM_ADMIN)
     assert (status, list(body)) == (200, ["data"]), body
     answer: dict[str, Any] = body["data"]["alertReplay"]
     return answer
@@ -131,6 +131,13 @@ async def test_client_success_replays_nothing(api: Api) -> None:
     assert typed_refusal(await api.ask(REPLAY, {"input": {}}), "replayAlerts") == ("FORBIDDEN", None)
 
 
+async def test_client_success_reads_no_replay(api: Api) -> None:
+    run = await ask_for(api)
+    api.statements.clear()
+    assert refusal(await api.ask(RESULT, {"runId": run["id"]})) == ("FORBIDDEN", None)
+    assert api.statements == []
+
+
 async def test_a_run_of_another_kind_is_no_replay(api: Api) -> None:
     _, body = await api.ask("mutation { recalculateAllHealth { ... on Run { id } } }", role=Role.PLATFORM_ADMIN)
     other = body["data"]["recalculateAllHealth"]["id"]
@@ -140,7 +147,7 @@ async def test_a_run_of_another_kind_is_no_replay(api: Api) -> None:
         (opaque(["Client", 1]), ("INVALID_INPUT", "runId")),
         ("", ("INVALID_INPUT", "runId")),
     ):
-        assert refusal(await api.ask(RESULT, {"runId": wrong})) == expected
+        assert refusal(await api.ask(RESULT, {"runId": wrong}, Role.PLATFORM_ADMIN)) == expected
 
 
 async def test_the_clients_of_a_replay_are_read_at_once(api: Api, portfolio: Database) -> None:
@@ -151,9 +158,10 @@ async def test_the_clients_of_a_replay_are_read_at_once(api: Api, portfolio: Dat
     query = "query ($id: ID!, $n: Int!) { alertReplay(runId: $id) { clients(first: $n) { alerts client { name } } } }"
     for first in (1, 50):
         api.statements.clear()
-        _, body = await api.ask(query, {"id": run["id"], "n": first})
+        _, body = await api.ask(query, {"id": run["id"], "n": first}, Role.PLATFORM_ADMIN)
         assert len(body["data"]["alertReplay"]["clients"]) == first
         # The run, what it counted by day, the clients that it counted, and these themselves.
         assert len(api.statements) == 4
     for wrong in (0, 101):
-        assert refusal(await api.ask(query, {"id": run["id"], "n": wrong})) == ("INVALID_INPUT", "first")
+        answer = await api.ask(query, {"id": run["id"], "n": wrong}, Role.PLATFORM_ADMIN)
+        assert refusal(answer) == ("INVALID_INPUT", "first")
