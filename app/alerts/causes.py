@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import count
 
 from app.health.explanations import explain
 from app.health.rules import Component, ComponentScores, Counts, Policy, divide_half_up
@@ -103,15 +104,22 @@ def _explanation(component: Component, before: Measured, after: Measured) -> str
     was, now = explain(component, before.counts), explain(component, after.counts)
     if was != now:
         return f"{now} Before: {was}"
-    weights = _effective_weight(component, before), _effective_weight(component, after)
-    if weights[0] != weights[1]:
-        return f"{now} As before, but it counts for {weights[1]} % of the score instead of {weights[0]} %."
+    had, has = _effective_weight(component, before), _effective_weight(component, after)
+    if had != has:
+        # As many decimals as it takes for the reader to see a difference.
+        places = next(places for places in count() if _percent(had, places) != _percent(has, places))
+        weights = f"{_percent(has, places)} % of the score instead of {_percent(had, places)} %"
+        return f"{now} As before, but it counts for {weights}."
     return f"{now} As before, but it is scored by other rules."
 
 
-def _effective_weight(component: Component, measured: Measured) -> int:
-    """Return the component's weight in percent of what was measured, half up."""
+def _effective_weight(component: Component, measured: Measured) -> Fraction:
+    """Return the component's share of the weight that was measured, 0 to 1."""
     pairs = list(zip(Component, measured.components, measured.policy.weights, strict=True))
     whole = sum(weight for _, score, weight in pairs if score is not None)
-    own = sum(weight for key, score, weight in pairs if key is component and score is not None)
-    return divide_half_up(100 * own, whole)
+    return Fraction(sum(weight for key, score, weight in pairs if key is component and score is not None), whole)
+
+
+def _percent(share: Fraction, decimals: int) -> Decimal:
+    """Return the share in percent, half up."""
+    return Decimal(divide_half_up(share.numerator * 10 ** (decimals + 2), share.denominator)).scaleb(-decimals)

@@ -210,6 +210,24 @@ def test_what_is_scored_by_another_policy_says_so() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("scores", "before", "after", "weights"),
+    [
+        # 25 of 76 and 25 of 75 are both 33 percent.
+        ((98, 0, 0), (25, 25, 26, 24, 0), (25, 25, 25, 25, 0), "33.3 % of the score instead of 32.9 %"),
+        ((98, 6, 39), (4, 95, 1, 0, 0), (4, 95, 0, 1, 0), "4.04 % of the score instead of 4.00 %"),
+        ((98, 0, 0), (25, 25, 50, 0, 0), (50, 25, 25, 0, 0), "50 % of the score instead of 25 %"),
+    ],
+)
+def test_weights_are_told_with_as_many_decimals_as_they_differ_in(
+    scores: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...], weights: str
+) -> None:
+    was, now = (measured(*scores, None, None, policy=Policy(1, *each)) for each in (before, after))
+    found = {cause.component: cause.explanation for cause in causes(was, now)}
+    expected = f"No members are known, so logins were not measured. As before, but it counts for {weights}."
+    assert found[LOGIN] == expected
+
+
 def test_the_points_are_those_that_the_api_calls_contributions() -> None:
     before, after = measured(90, 80, 70, 60, 50), measured(10, 20, 30, 40, 0)
     told = {cause.component: cause for cause in causes(before, after)}
