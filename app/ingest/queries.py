@@ -56,6 +56,11 @@ async def stage(driver: Any, kind: FileKind, rows: Sequence[tuple[object, ...]])
     )
 
 
+async def unstage(driver: Any) -> None:
+    """Drop what was staged, before rows of another kind are."""
+    await driver.execute("DROP TABLE staged")
+
+
 async def settle_clients(driver: Any, now: datetime) -> None:
     """Give staged clients their status where only `churned_at` tells it, and lock what their upsert will change."""
     await driver.execute("UPDATE staged SET status = 'CHURNED' WHERE status IS NULL AND churned_at <= $1", now)

@@ -6,15 +6,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.database import Database
 from app.ingest import queries
 from app.ingest.formats import FileKind
+from app.ingest.queries import Outcome
 from app.ingest.reading import Reader, SourceRow, UnreadableFile
 from app.ingest.rejected import RejectedRows
 from app.ingest.rules import printable
 from app.ingest.sources import open_sources
 
 CHUNK_ROWS = 5_000
+
+# A row to store: its line, or any number that its caller knows it by, and its values in the order of the columns.
+Row = tuple[int, tuple[object, ...]]
 
 EXIT_COMPLETE, EXIT_UNREADABLE, EXIT_REJECTED = 0, 2, 3
 
@@ -132,22 +138,36 @@ async def _import_chunk(
             rejected.add(report.file, row.line, reasons[row.line], row.content)
 
 
-async def _store(
-    database: Database, kind: FileKind, rows: Sequence[SourceRow], now: datetime
-) -> Sequence[queries.Outcome]:
-    staged, rounds = _in_rounds(kind, rows)
+async def _store(database: Database, kind: FileKind, rows: Sequence[SourceRow], now: datetime) -> Sequence[Outcome]:
     async with database.begin() as session:
-        await queries.begin_chunk(session)
-        driver = await queries.driver_connection(session)
-        await queries.stage(driver, kind, staged)
-        if kind.name == "clients":
-            await queries.settle_clients(driver, now)
-        elif kind.name == "logins":
-            await queries.create_members(driver)
-        return [await queries.upsert(driver, kind, round_) for round_ in range(rounds)]
+        await begin(session)
+        return await store(session, kind, [(row.line, row.values) for row in rows], now=now)
 
 
-def _in_rounds(kind: FileKind, rows: Sequence[SourceRow]) -> tuple[list[tuple[object, ...]], int]:
+async def begin(session: AsyncSession) -> None:
+    """Let this transaction be the one that stores facts: there is one at a time, whoever stores them."""
+    await queries.begin_chunk(session)
+
+
+async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, now: datetime) -> Sequence[Outcome]:
+    """Store rows of one kind in a transaction that has begun with `begin`, and tell what became of them.
+
+    A key that comes again counts as it would in a later file. `now` decides whether a client that churns at a given
+    time, and whose status is not given, has churned already.
+    """
+    staged, rounds = _in_rounds(kind, rows)
+    driver = await queries.driver_connection(session)
+    await queries.stage(driver, kind, staged)
+    if kind.name == "clients":
+        await queries.settle_clients(driver, now)
+    elif kind.name == "logins":
+        await queries.create_members(driver)
+    outcomes = [await queries.upsert(driver, kind, round_) for round_ in range(rounds)]
+    await queries.unstage(driver)
+    return outcomes
+
+
+def _in_rounds(kind: FileKind, rows: Sequence[Row]) -> tuple[list[tuple[object, ...]], int]:
     """Return the rows with their line and round, and the number of rounds.
 
     A key that comes again goes into a later round, so that each round stores a key once and a repeated key means
@@ -156,8 +176,8 @@ def _in_rounds(kind: FileKind, rows: Sequence[SourceRow]) -> tuple[list[tuple[ob
     width = len(kind.key)
     times: Counter[tuple[object, ...]] = Counter()
     staged = []
-    for row in rows:
-        key = row.values[:width]
-        staged.append((row.line, times[key], *row.values))
+    for line, values in rows:
+        key = values[:width]
+        staged.append((line, times[key], *values))
         times[key] += 1
     return staged, max(times.values())
