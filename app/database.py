@@ -29,6 +29,7 @@ class AdvisoryLock(IntEnum):
     SCHEDULE = 4_817_263_002
     IMPORT = 4_817_263_003
     LOAD_DEMO = 4_817_263_004
+    PARTITIONS = 4_817_263_005
 
 
 # A connection on which every statement is its own transaction and none of them writes.
