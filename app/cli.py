@@ -34,6 +34,8 @@ cli = typer.Typer(
 )
 alerts = typer.Typer(help="What reaches people.", no_args_is_help=True)
 cli.add_typer(alerts, name="alerts")
+write_keys = typer.Typer(help="The keys that events and facts are sent with.", no_args_is_help=True)
+cli.add_typer(write_keys, name="write-key")
 console = Console(stderr=True)
 
 # PostgreSQL's code for a table that does not exist.
@@ -292,6 +294,32 @@ def replay_alerts(
         raise typer.Exit(
             with_database(settings, lambda database: commands.replay_alerts(database, chosen, days, console))
         )
+
+
+@write_keys.command(name="create")
+def create_write_key(
+    name: Annotated[str, typer.Argument(help="What the key is called, after its sender for example.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Make a write key and print it, this one time."""
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(with_database(settings, lambda database: commands.create_write_key(database, name, console)))
+
+
+@write_keys.command(name="list")
+def list_write_keys(data_dir: DataDir = None) -> None:
+    """Print the names of all write keys, and when each was last used."""
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(with_database(settings, commands.list_write_keys))
+
+
+@write_keys.command(name="revoke")
+def revoke_write_key(
+    name: Annotated[str, typer.Argument(help="What the key is called.")], data_dir: DataDir = None
+) -> None:
+    """Have a write key refused from now on; web processes that know it take up to 10 seconds."""
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(with_database(settings, lambda database: commands.revoke_write_key(database, name, console)))
 
 
 def day_of(field: str, text: str) -> date:

@@ -1,6 +1,7 @@
 """What the long commands do, with their progress bars and reports."""
 
 import asyncio
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.alerts import replay
+from app.auth import write_keys
 from app.auth.sessions import issue_code
 from app.auth.tokens import Role
 from app.clients import service as clients
@@ -248,3 +250,32 @@ async def send_sample(settings: Settings, name: str, recipient: str | None, cons
         return 0
     console.print(f"The sample {message} did not arrive. {outcome.problem}", style="red", markup=False, highlight=False)
     return EXIT_FAILED
+
+
+async def create_write_key(database: Database, name: str, console: Console) -> int:
+    """Make a write key and print it: to standard output, so that it can be piped to where it is kept."""
+    async with database.begin() as session:
+        key = await write_keys.create(session, name, datetime.now(UTC))
+    sys.stdout.write(f"{key}\n")
+    console.print("It is not shown again: only its hash is kept.", highlight=False)
+    return 0
+
+
+async def list_write_keys(database: Database) -> int:
+    """Print all write keys, without the keys."""
+    async with database.read() as connection:
+        found = await write_keys.every(connection)
+    table = Table("name", "created", "last used", "revoked")
+    for row in found:
+        moments = (row.created_at, row.last_used_at, row.revoked_at)
+        table.add_row(Text(row.name), *("" if at is None else f"{at:%Y-%m-%d %H:%M} UTC" for at in moments))
+    Console().print(table)
+    return 0
+
+
+async def revoke_write_key(database: Database, name: str, console: Console) -> int:
+    """Revoke a write key."""
+    async with database.begin() as session:
+        await write_keys.revoke(session, name, datetime.now(UTC))
+    console.print(f"The write key {name!r} is revoked.", markup=False, highlight=False)
+    return 0

@@ -36,6 +36,7 @@ COMMANDS = (
     "sign-in",
     "schema",
     "alerts",
+    "write-key",
 )
 
 CLIENTS = "external_id,name,status,churned_at,customer_since\nA,Acme,,,\nB,Beta,,,\ngone,Gone,CHURNED,2025-06-01,\n"
@@ -110,6 +111,7 @@ async def test_help_names_every_command_and_every_option_of_each() -> None:
         "schema": set(),
         # Its own commands have the options.
         "alerts": set(),
+        "write-key": set(),
     }
     for command, ended in zip(COMMANDS, each, strict=True):
         assert (ended.status, ended.errors) == (0, "")
