@@ -81,6 +81,9 @@ class MetricPoint:
     change_percent: float | None = strawberry.field(
         description="The change in percent against the previous recorded day, null where that was zero or missing."
     )
+    revised_at: datetime | None = strawberry.field(
+        description="When data that came late last changed a figure of the day, null where all stand as first recorded."
+    )
 
 
 def usage_of(usage: Usage) -> ClientUsage:
@@ -131,4 +134,6 @@ def adoption_of(rows: list[Row[Any]]) -> FeatureAdoption:
 
 def metric_point_of(point: rules.MetricPoint) -> MetricPoint:
     """Return one recorded day as the API shows it."""
-    return MetricPoint(day=point.date, value=point.value, change_percent=point.change_percent)
+    return MetricPoint(
+        day=point.date, value=point.value, change_percent=point.change_percent, revised_at=point.revised_at
+    )

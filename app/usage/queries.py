@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import AdvisoryLock
+from app.usage.rules import MetricType
 
 # The window of a client ends with its scoring day, or today before its first calculation.
 WINDOWS = (
@@ -72,10 +75,10 @@ COUNT_RECORDED = text(f"SELECT count(*) AS clients FROM clients WHERE {_RECORDED
 
 NEXT_RECORDED = text(f"SELECT id FROM clients WHERE id > :after AND {_RECORDED} ORDER BY id LIMIT :size")
 
-RECORD = text(
-    "INSERT INTO daily_metrics AS recorded (client_id, day, active_users, logins, session_minutes, cases_created, "
-    "cases_resolved, cases_resolved_on_time, campaign_responses, campaign_completion_rate, feature_adoption_rate, "
-    "support_tickets) "
+# The columns that hold a figure, in the order of _MEASURED.
+FIGURES = tuple(metric.lower() for metric in MetricType)
+
+_MEASURED = (
     "SELECT c.id, :day, coalesce(l.members, 0), coalesce(l.logins, 0), coalesce(l.minutes, 0), "
     "coalesce(o.opened, 0), coalesce(d.closed, 0), coalesce(d.on_time, 0), coalesce(r.responses, 0), "
     "g.completion, f.adoption, coalesce(t.tickets, 0) "
@@ -99,15 +102,44 @@ RECORD = text(
     "count(*)::numeric AS adoption FROM client_features WHERE client_id = ANY(CAST(:ids AS bigint[])) AND enabled "
     "GROUP BY 1) AS f ON f.client_id = c.id "
     "LEFT JOIN (SELECT client_id, count(*) AS tickets FROM tickets WHERE client_id = ANY(CAST(:ids AS bigint[])) "
-    "AND opened_at BETWEEN :start AND :end GROUP BY 1) AS t ON t.client_id = c.id "
-    "ON CONFLICT (client_id, day) DO UPDATE SET active_users = excluded.active_users, logins = excluded.logins, "
-    "session_minutes = excluded.session_minutes, cases_created = excluded.cases_created, "
-    "cases_resolved = excluded.cases_resolved, cases_resolved_on_time = excluded.cases_resolved_on_time, "
-    "campaign_responses = excluded.campaign_responses, campaign_completion_rate = excluded.campaign_completion_rate, "
-    "feature_adoption_rate = excluded.feature_adoption_rate, support_tickets = excluded.support_tickets"
+    "AND opened_at BETWEEN :start AND :end GROUP BY 1) AS t ON t.client_id = c.id ORDER BY c.id"
 )
 
 
-async def record(session: AsyncSession, client_ids: Sequence[int], day: date, start: datetime, end: datetime) -> None:
-    """Record the clients' metrics of one UTC day, replacing what was recorded for it before."""
-    await session.execute(RECORD, {"ids": list(client_ids), "day": day, "start": start, "end": end})
+def _record(figures: Sequence[str]) -> TextClause:
+    """Return the statement that records a day, and replaces these figures only where it was recorded before."""
+    changes = ", ".join(f"{figure} = excluded.{figure}" for figure in figures)
+    before, after = (", ".join(f"{row}.{figure}" for figure in figures) for row in ("recorded", "excluded"))
+    return text(
+        f"INSERT INTO daily_metrics AS recorded (client_id, day, {', '.join(FIGURES)}) {_MEASURED} "
+        f"ON CONFLICT (client_id, day) DO UPDATE SET {changes}, revised_at = now() "
+        f"WHERE ({before}) IS DISTINCT FROM ({after})"
+    )
+
+
+RECORD = _record(FIGURES)
+
+# Which features were enabled on a past day is not known any more: a late login must not measure its adoption anew.
+RECORD_WITHOUT_ADOPTION = _record([figure for figure in FIGURES if figure != "feature_adoption_rate"])
+
+# Facts are not stored while a day is recorded. Otherwise those of a transaction that is open meanwhile would neither be
+# counted nor, finding no recorded day yet, be noted as late.
+KEEP_FACTS_OUT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.IMPORT:d})")
+
+
+async def record(
+    session: AsyncSession,
+    client_ids: Sequence[int],
+    day: date,
+    start: datetime,
+    end: datetime,
+    *,
+    adoption: bool = True,
+) -> None:
+    """Record the clients' metrics of one UTC day, replacing what was recorded for it before.
+
+    Without `adoption` the adoption rate that was recorded stays. Facts wait until the end of the transaction.
+    """
+    await session.execute(KEEP_FACTS_OUT)
+    statement = RECORD if adoption else RECORD_WITHOUT_ADOPTION
+    await session.execute(statement, {"ids": list(client_ids), "day": day, "start": start, "end": end})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 
@@ -34,11 +34,16 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One recorded value, and its change in percent against the previous recorded day."""
+    """One recorded value, its change in percent against the previous recorded day, and when the day was revised."""
 
     date: date
     value: float | None
     change_percent: float | None
+    revised_at: datetime | None = None
+
+
+# A recorded day: the day, the value of one metric, and when late facts last changed any figure of the day.
+Recorded = tuple[date, float | None, datetime | None]
 
 
 def days_of(first: date, last: date) -> Iterator[date]:
@@ -64,11 +69,11 @@ def change_percent(value: float | None, previous: float | None) -> float | None:
     return (value - previous) * 100 / previous
 
 
-def changes(points: Sequence[tuple[date, float | None]], first: date) -> list[MetricPoint]:
+def changes(points: Sequence[Recorded], first: date) -> list[MetricPoint]:
     """Return the points from `first` on, each against the one before it; `points` are oldest first."""
-    before: list[float | None] = [None, *(value for _, value in points)]
+    before: list[float | None] = [None, *(value for _, value, _ in points)]
     return [
-        MetricPoint(day, value, change_percent(value, previous))
-        for (day, value), previous in zip(points, before, strict=False)
+        MetricPoint(day, value, change_percent(value, previous), revised_at)
+        for (day, value, revised_at), previous in zip(points, before, strict=False)
         if day >= first
     ]

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app.database import Database, fetch
 from app.health.rules import end_of_day, start_of_day
 from app.usage import queries
-from app.usage.rules import Day, MetricPoint, MetricType, changes, series
+from app.usage.rules import Day, MetricPoint, MetricType, Recorded, changes, series
 
 RECORD_BATCH = 2000
 
@@ -59,11 +59,11 @@ async def metric_history(
     connection: AsyncConnection, client_ids: Sequence[int], metric: MetricType, days: int, today: date
 ) -> dict[int, list[MetricPoint]]:
     """Return the recorded days of one metric, oldest first, of the `days` that end with the scoring day."""
-    points: dict[int, list[tuple[date, float | None]]] = defaultdict(list)
+    points: dict[int, list[Recorded]] = defaultdict(list)
     first: dict[int, date] = {}
     column = metric.value.lower()
     for row in await fetch(connection, queries.METRICS, ids=list(client_ids), days=days, today=today):
-        points[row.id].append((row.day, _float(getattr(row, column))))
+        points[row.id].append((row.day, _float(getattr(row, column)), row.revised_at))
         first[row.id] = row.first_day
     return {client_id: changes(values, first[client_id]) for client_id, values in points.items()}
 
@@ -79,9 +79,12 @@ async def next_clients(session: AsyncSession, after: int, size: int, day: date) 
     return [row.id for row in found]
 
 
-async def record_clients(session: AsyncSession, client_ids: Sequence[int], day: date) -> None:
-    """Record the clients' metrics of one whole UTC day; recording it again replaces them."""
-    await queries.record(session, client_ids, day, start_of_day(day), end_of_day(day))
+async def record_clients(session: AsyncSession, client_ids: Sequence[int], day: date, *, adoption: bool = True) -> None:
+    """Record the clients' metrics of one whole UTC day; recording it again replaces them.
+
+    Without `adoption` an adoption rate that was recorded before stays. No facts are stored until the transaction ends.
+    """
+    await queries.record(session, client_ids, day, start_of_day(day), end_of_day(day), adoption=adoption)
 
 
 async def record_day(database: Database, day: date) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.clients.models import ClientStatus
-from app.database import Database
+from app.database import AdvisoryLock, Database
 from app.usage import service
 from app.usage.models import FeatureCategory
 from app.usage.rules import Day, MetricPoint, MetricType, peak_day
@@ -219,6 +219,7 @@ async def test_the_metrics_of_a_day_are_recorded_and_recording_them_twice_is_har
     assert await recorded(database) == expected
     await service.record_day(database, DAY)
     assert await recorded(database) == expected
+    assert await rows_of(database, "SELECT revised_at FROM daily_metrics") == [(None,), (None,)]
 
 
 async def test_recording_again_takes_in_what_came_late_and_leaves_other_days_alone(database: Database) -> None:
@@ -228,8 +229,36 @@ async def test_recording_again_takes_in_what_came_late_and_leaves_other_days_alo
     await service.record_day(database, DAY)
     await add_busy_day(database, client)
     before = (await recorded(database))[0]
+    (started,) = (await rows_of(database, "SELECT clock_timestamp()"))[0]
     await service.record_day(database, DAY)
     assert await recorded(database) == [before, (client, DAY, *BUSY_DAY.values())]
+    revised = await rows_of(database, "SELECT day, revised_at FROM daily_metrics ORDER BY day")
+    (ended,) = (await rows_of(database, "SELECT clock_timestamp()"))[0]
+    assert revised[0] == (DAY - ONE_DAY, None)
+    assert started < revised[1][1] < ended
+    # Nothing has come since, so that nothing is revised once more.
+    await service.record_day(database, DAY)
+    assert await rows_of(database, "SELECT day, revised_at FROM daily_metrics ORDER BY day") == revised
+
+
+async def test_a_revised_day_says_so_in_the_history_of_every_metric(database: Database) -> None:
+    client = await add_client(database, scored_day=DAY)
+    for days_ago, revised_at in ((1, None), (0, NOON)):
+        await add_recorded(database, client, days_ago, logins=4, support_tickets=0, revised_at=revised_at)
+    assert await history(database, client, MetricType.LOGINS, 2) == [
+        MetricPoint(DAY - ONE_DAY, 4, None),
+        MetricPoint(DAY, 4, 0, NOON),
+    ]
+    assert (await history(database, client, MetricType.SUPPORT_TICKETS, 1)) == [MetricPoint(DAY, 0, None, NOON)]
+
+
+async def test_facts_are_not_stored_while_a_day_is_recorded(database: Database) -> None:
+    client = await add_client(database)
+    async with database.begin() as session:
+        await service.record_clients(session, [client], DAY)
+        storing = "SELECT pg_try_advisory_lock(:lock)"
+        assert await rows_of(database, storing, lock=AdvisoryLock.IMPORT) == [(False,)]
+    assert len(await recorded(database)) == 1
 
 
 async def test_only_clients_of_that_day_are_recorded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
