@@ -239,7 +239,9 @@ async def send_sample(settings: Settings, name: str, recipient: str | None, cons
         raise InvalidInput("to", f"The channel {name} {problem}.")
     now, message = datetime.now(UTC), message_name(uuid4())
     body = messages.body_of(messages.SAMPLE, now, messages.sample_data(now, settings.public_url or ""))
-    outcome = await send_message(route_of(channel), message, recipient or "", body, now=now, allowed_hosts=hosts)
+    # A receiver that does not answer is waited for, and a mail server at each step of the dialogue.
+    with console.status(Text(f"Sending the sample {message} on the channel {name}, and waiting for an answer.")):
+        outcome = await send_message(route_of(channel), message, recipient or "", body, now=now, allowed_hosts=hosts)
     if outcome.answer:
         # A receiver must not be able to write to the operator's terminal what it likes.
         text = "".join(char if char.isprintable() else "\ufffd" for char in outcome.answer.decode(errors="replace"))

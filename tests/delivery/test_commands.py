@@ -1,5 +1,8 @@
 """The sample that an operator sends, and processes that do not start with a channel that is wrong."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,6 +67,31 @@ async def test_a_sample_that_is_refused_says_why_and_not_where(receiver: Receive
     assert (ended.status, said) == (1, "It answered: who are you?")
     assert told.endswith(" did not arrive. The receiver answered with the status 401.")
     assert "hunter2" not in ended.errors
+
+
+async def test_a_receiver_that_does_not_answer_is_waited_for_visibly(receiver: Receiver, tmp_path: Path) -> None:
+    receiver.then, receiver.linger = b"", True
+    settings = {name.upper(): value for name, value in configured(tmp_path, webhook(receiver.port)).items()}
+    terminal, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "alerts", "test", "ops"),
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "250"} | settings,
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        async with asyncio.timeout(30):
+            while b"waiting for an answer" not in shown:
+                shown += await asyncio.to_thread(os.read, terminal, 1000)
+        assert process.returncode is None
+    finally:
+        process.kill()
+        await process.wait()
+        os.close(terminal)
+    assert b" on the channel ops, and waiting for an answer." in shown
+    assert b"hunter2" not in shown
 
 
 async def test_a_sample_goes_to_nobody_inside(receiver: Receiver, tmp_path: Path) -> None:
