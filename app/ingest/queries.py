@@ -1,6 +1,6 @@
 """Every SQL statement of the import: staging a chunk by COPY, and one set-based upsert for each kind of file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import AdvisoryLock
+from app.ingest.feeds import FEEDS
 from app.ingest.formats import FileKind
 from app.ingest.targets import PARENTS, TARGETS, Target
 
@@ -22,6 +23,9 @@ class Outcome:
     changed: int
     unchanged: int
     rejected: Sequence[tuple[int, str]]
+    # The clients of the rows that were not rejected, with the latest moment that these tell of; empty for what is no
+    # feed.
+    delivered: Mapping[int, datetime | None]
 
 
 async def begin_chunk(session: AsyncSession) -> None:
@@ -98,7 +102,8 @@ async def upsert(driver: Any, kind: FileKind, round_: int) -> Outcome:
     """Store the staged rows of one round, in which no key occurs twice, and tell what became of them."""
     row = await driver.fetchrow(_upsert_statement(kind.name), round_)
     rejected = list(zip(row["lines"] or (), row["reasons"] or (), strict=True))
-    return Outcome(row["new"], row["changed"], row["unchanged"], rejected)
+    delivered = dict(zip(row["clients"] or (), row["moments"] or (), strict=True))
+    return Outcome(row["new"], row["changed"], row["unchanged"], rejected, delivered)
 
 
 @cache
@@ -139,14 +144,23 @@ def _upsert_statement(name: str) -> str:
             INSERT INTO {target.table} ({", ".join(new_values)})
             SELECT {", ".join(new_values.values())} FROM judged s WHERE s.reason IS NULL AND s.is_new
             ORDER BY {", ".join(target.key.values())}
-        ){updated if stored_values else ""}
+        ){updated if stored_values else ""}, delivered AS ({_delivered(name)})
         SELECT count(*) FILTER (WHERE reason IS NULL AND is_new) AS new,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND differs) AS changed,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND NOT differs) AS unchanged,
             array_agg(line ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS lines,
-            array_agg(reason ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS reasons
+            array_agg(reason ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS reasons,
+            (SELECT array_agg(client_id ORDER BY client_id) FROM delivered) AS clients,
+            (SELECT array_agg(moment ORDER BY client_id) FROM delivered) AS moments
         FROM judged
         """
+
+
+def _delivered(name: str) -> str:
+    if name not in FEEDS:
+        return "SELECT NULL::bigint AS client_id, NULL::timestamptz AS moment WHERE false"
+    _, moment = FEEDS[name]
+    return f"SELECT client_id, max({moment}) AS moment FROM judged s WHERE reason IS NULL GROUP BY client_id"
 
 
 def _join(parent: str) -> str:

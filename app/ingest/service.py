@@ -1,7 +1,7 @@
 """Importing a folder or an archive of files into the database."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,9 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
+from app.feeds import service as feeds
 from app.ingest import queries
+from app.ingest.feeds import FEEDS
 from app.ingest.formats import FileKind
 from app.ingest.queries import Outcome
 from app.ingest.reading import Reader, SourceRow, UnreadableFile
@@ -164,7 +166,19 @@ async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, n
         await queries.create_members(driver)
     outcomes = [await queries.upsert(driver, kind, round_) for round_ in range(rounds)]
     await queries.unstage(driver)
+    if kind.name in FEEDS:
+        await feeds.delivered(session, FEEDS[kind.name][0], _latest(outcomes), now)
     return outcomes
+
+
+def _latest(outcomes: Sequence[Outcome]) -> Mapping[int, datetime | None]:
+    """Return the latest moment that the rows of all rounds tell of, by client."""
+    latest: dict[int, datetime | None] = {}
+    for outcome in outcomes:
+        for client_id, moment in outcome.delivered.items():
+            known = latest.get(client_id)
+            latest[client_id] = moment if known is None or (moment is not None and moment > known) else known
+    return latest
 
 
 def _in_rounds(kind: FileKind, rows: Sequence[Row]) -> tuple[list[tuple[object, ...]], int]:

@@ -1,0 +1,107 @@
+"""Which feeds an import delivers, and of which clients."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.database import Database
+from app.ingest.service import import_path
+from tests.factories import rows_of, utc
+from tests.ingest.helpers import NOW, load, write
+
+CLIENTS = "external_id,name\nA,Acme\nB,Beta\n"
+DELIVERED = (
+    "SELECT external_id, kind, last_received_at, last_event_at FROM client_feeds "
+    "JOIN clients ON clients.id = client_id ORDER BY 1, 2"
+)
+DAYS = "SELECT kind, day, first_received_at, last_received_at, last_event_at FROM feed_days ORDER BY 1, 2"
+
+
+async def test_every_kind_of_fact_is_a_delivery_of_its_feed(database: Database, tmp_path: Path) -> None:
+    await load(
+        database,
+        write(
+            tmp_path / "in",
+            clients_csv=CLIENTS,
+            members_csv="client,external_id\nB,m1\n",
+            logins_csv="client,member,at\nA,m1,2025-06-01T10:00\nA,m2,2025-06-03T10:00\nA,m1,2025-06-02T10:00\n",
+            cases_csv="client,external_id,opened_at,closed_at\nA,1,2025-06-01,2025-06-02\nA,2,2025-06-04,\nB,1,,\n",
+            campaigns_csv="client,external_id,closed_at\nA,1,2025-06-05\nB,1,2025-12-31\n",
+            campaign_responses_csv="client,campaign,member,at\nA,1,m1,2025-06-06\n",
+            features_csv="key\nreports\n",
+            client_features_csv="client,feature,first_used_at,last_used_at\nA,reports,2025-06-01,2025-06-07\n",
+            tickets_csv="client,external_id,opened_at,closed_at\nB,1,2025-06-01,2025-06-08\n",
+        ),
+    )
+    assert await rows_of(database, DELIVERED) == [
+        ("A", "CAMPAIGNS", NOW, utc("2025-06-06")),
+        ("A", "CASES", NOW, utc("2025-06-04")),
+        ("A", "FEATURES", NOW, utc("2025-06-07")),
+        ("A", "LOGINS", NOW, utc("2025-06-03T10:00")),
+        # The campaign closes in half a year.
+        ("B", "CAMPAIGNS", NOW, NOW),
+        ("B", "CASES", NOW, None),
+        ("B", "TICKETS", NOW, utc("2025-06-08")),
+    ]
+    assert await rows_of(database, DAYS) == [
+        (kind, NOW.date(), NOW, NOW, latest)
+        for kind, latest in [
+            ("CAMPAIGNS", NOW),
+            ("CASES", utc("2025-06-04")),
+            ("FEATURES", utc("2025-06-07")),
+            ("LOGINS", utc("2025-06-03T10:00")),
+            ("TICKETS", utc("2025-06-08")),
+        ]
+    ]
+
+
+async def test_what_is_no_fact_is_no_delivery(database: Database, tmp_path: Path) -> None:
+    files = {"clients_csv": CLIENTS, "members_csv": "client,external_id\nA,m1\n", "features_csv": "key\nreports\n"}
+    await load(database, write(tmp_path / "in", **files))
+    assert await rows_of(database, DELIVERED) == []
+    assert await rows_of(database, DAYS) == []
+
+
+async def test_rejected_rows_are_no_delivery(database: Database, tmp_path: Path) -> None:
+    cases = "client,external_id,opened_at,closed_at\nA,1,2025-06-02,2025-06-01\nZ,1,2025-06-01,\nA,2,2025-06-03T25,\n"
+    report = await load(database, write(tmp_path / "in", clients_csv=CLIENTS, cases_csv=cases))
+    assert [(file.kind, file.rejected) for file in report.files] == [("clients", 0), ("cases", 3)]
+    assert await rows_of(database, DELIVERED) == []
+    assert await rows_of(database, DAYS) == []
+    # The row beside them counts, and with it only what it says.
+    more = cases + "B,1,2025-05-01,\n"
+    await load(database, write(tmp_path / "in", clients_csv=CLIENTS, cases_csv=more))
+    assert await rows_of(database, DELIVERED) == [("B", "CASES", NOW, utc("2025-05-01"))]
+    assert await rows_of(database, DAYS) == [("CASES", NOW.date(), NOW, NOW, utc("2025-05-01"))]
+
+
+async def test_a_key_that_comes_again_counts_with_its_latest_moment(database: Database, tmp_path: Path) -> None:
+    cases = "client,external_id,opened_at\nA,1,2025-06-03\nA,1,2025-06-01\nA,2,\n"
+    await load(database, write(tmp_path / "in", clients_csv=CLIENTS, cases_csv=cases))
+    assert await rows_of(database, DELIVERED) == [("A", "CASES", NOW, utc("2025-06-03"))]
+
+
+async def test_importing_again_is_a_delivery_even_where_nothing_changed(database: Database, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", clients_csv=CLIENTS, cases_csv="client,external_id,opened_at\nA,1,2025-06-01\n")
+    await load(database, folder)
+    later = datetime(2025, 7, 3, 8, tzinfo=UTC)
+    report = await import_path(database, folder, now=later)
+    assert [file.unchanged for file in report.files] == [2, 1]
+    opened = utc("2025-06-01")
+    assert await rows_of(database, DELIVERED) == [("A", "CASES", later, opened)]
+    assert await rows_of(database, DAYS) == [
+        ("CASES", NOW.date(), NOW, NOW, opened),
+        ("CASES", NOW.date() + timedelta(days=2), later, later, opened),
+    ]
+
+
+async def test_facts_that_cannot_be_stored_are_no_delivery(database: Database, tmp_path: Path) -> None:
+    async with database.begin() as session:
+        await session.execute(text("ALTER TABLE cases ADD CONSTRAINT ck_cases_never CHECK (false)"))
+    files = {"clients_csv": CLIENTS, "cases_csv": "client,external_id\nA,1\n"}
+    with pytest.raises(Exception, match="ck_cases_never"):
+        await load(database, write(tmp_path / "in", **files))
+    assert await rows_of(database, DELIVERED) == []
+    assert await rows_of(database, DAYS) == []
