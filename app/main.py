@@ -19,9 +19,11 @@ from app import operations
 from app.auth.oidc import issuer_from
 from app.auth.sessions import Sessions
 from app.auth.tokens import Viewer, verifier_from
+from app.auth.write_keys import WriteKeys
 from app.dashboard.routes import Dashboard
 from app.database import Database
 from app.errors import ExpectedError
+from app.events.mapping import read_mapping
 from app.graphql.context import Context
 from app.graphql.http import GraphQLEndpoint, request_id, viewer_of
 from app.graphql.live import Hub
@@ -30,6 +32,7 @@ from app.graphql.sse import StreamEndpoint
 from app.graphql.websocket import WebSocketEndpoint
 from app.health.rules import Policy
 from app.health.service import load_policies
+from app.intake.tracking import Tracking
 from app.jobs import JobQueue
 from app.processes import spare_collector
 from app.settings import Settings
@@ -71,7 +74,8 @@ async def healthz(_request: Request) -> PlainTextResponse:
 def create_app(settings: Settings) -> Starlette:
     """Return the application; it connects to its servers when it starts.
 
-    Raises ValueError when a setting that the web process needs is missing.
+    Raises ValueError when a setting that the web process needs is missing, and InvalidInput when EVENT_MAPPING names a
+    file that is wrong.
     """
     if settings.database_url is None or settings.redis_url is None:
         raise ValueError("set DATABASE_URL and REDIS_URL: the web process needs both")
@@ -137,6 +141,8 @@ def create_app(settings: Settings) -> Starlette:
     endpoint = GraphQLEndpoint(schema, verifier, make_context, settings.max_request_bytes, sessions=sessions)
     origins = frozenset(filter(None, settings.allowed_origins.split(",")))
     stream = StreamEndpoint(schema, verifier, make_context, settings.max_request_bytes, live.closing, sessions=sessions)
+    retention = timedelta(days=settings.event_retention_days)
+    tracking = Tracking(database, WriteKeys(database), read_mapping(settings.event_mapping), retention)
     app = Starlette(
         routes=[
             Route("/graphql", endpoint),
@@ -145,6 +151,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
+            *tracking.routes,
             *dashboard.routes,
         ],
         exception_handlers={404: dashboard.not_found},

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.database import Database, ReadConnection, fetch
 from app.errors import is_outage
+from app.intake import tracking
 from app.migrate import latest_revision
 
 log = structlog.get_logger(__name__)
@@ -117,7 +118,8 @@ async def metrics(database: Database) -> tuple[bytes, str]:
             raise
         # An outage is when operators look: this process's own figures must not be missing then.
         log.warning("metrics_without_database", error=repr(error))
-    return generate_latest(_REGISTRY) + generate_latest(registry) + figures, CONTENT_TYPE_LATEST
+    own = generate_latest(_REGISTRY) + generate_latest(tracking.REGISTRY)
+    return own + generate_latest(registry) + figures, CONTENT_TYPE_LATEST
 
 
 async def _database_figures(connection: ReadConnection) -> CollectorRegistry:

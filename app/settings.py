@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     # Internal hosts that webhooks may reach all the same, over http as well, as in hooks.internal,10.0.0.7.
     alert_allowed_hosts: str = ""
 
+    # The TOML file that says which events become which facts, beside those that are understood as they are.
+    event_mapping: Path | None = None
+    # Days for which it is remembered that an event came in; what happened earlier is refused.
+    event_retention_days: int = Field(default=400, ge=31, le=3650)
+
     # Bytes of the largest GraphQL request that is read.
     max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
     # Origins of other pages whose scripts may open a WebSocket, as in https://a.example,https://b.example.

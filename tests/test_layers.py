@@ -110,6 +110,7 @@ THIRD_PARTY_OF = {
     "app.delivery.webhooks": {"h11"},
 }
 OF_THE_API = {"strawberry", "graphql", "starlette"}
+SPEAKING_HTTP = {"graphql", "loaders", "dashboard", "intake"}
 # The packages below app/ that are no capability: each is a layer of its own.
 PACKAGES = {"graphql", "auth", "dashboard", "intake"}
 
@@ -201,7 +202,9 @@ def violations(importer: str, source: str) -> Iterator[str]:
                 yield f"{importer} imports {imported}"
         elif top not in sys.stdlib_module_names:
             known = THIRD_PARTY.get(layer(importer), set()) | THIRD_PARTY_OF.get(importer, set())
-            outside = layer(importer) not in {"graphql", "loaders", "dashboard"} and importer not in COMPOSITION
+            outside = (
+                layer(importer) not in {"graphql", "loaders", "dashboard", "intake"} and importer not in COMPOSITION
+            )
             limited = layer(importer) in THIRD_PARTY
             if (limited and top not in known) or (outside and top in OF_THE_API):
                 yield f"{importer} imports {imported}"

@@ -1,32 +1,12 @@
 """Events as they came in, what became of them, and the keys that senders write with."""
 
 from datetime import date, datetime
-from enum import StrEnum
 
 from sqlalchemy import BigInteger, Column, Identity, Index, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.database import enum_column
-
-
-class EventType(StrEnum):
-    """The kinds of messages of Segment's tracking API, as they are written there but in capitals."""
-
-    IDENTIFY = "IDENTIFY"
-    GROUP = "GROUP"
-    TRACK = "TRACK"
-    PAGE = "PAGE"
-    SCREEN = "SCREEN"
-    ALIAS = "ALIAS"
-
-
-class UnmappedReason(StrEnum):
-    """Why no fact became of an event."""
-
-    # The mapping has no such event: it counts as activity of its client.
-    NOT_MAPPED = "NOT_MAPPED"
-    # Nothing says which client the event is of, or no such client is known.
-    NO_CLIENT = "NO_CLIENT"
+from app.events.rules import EventType, UnmappedReason
 
 
 class Event(SQLModel, table=True):
@@ -68,7 +48,7 @@ class ActivityDay(SQLModel, table=True):
 
 
 class UnmappedEvent(SQLModel, table=True):
-    """The events of one type and name that no fact became of, counted."""
+    """The events of one type and name that no fact became of, counted; or those with an unusable trait of that name."""
 
     __tablename__ = "unmapped_events"
     __table_args__ = (PrimaryKeyConstraint("type", "name", "reason", name="pk_unmapped_events"),)

@@ -117,3 +117,11 @@ FILE_KINDS = (
         values=(_time("opened_at"), _time("closed_at"), _text("priority")),
     ),
 )
+
+# What only events tell of: that a member was seen, and that a feature was used.
+EVENT_KINDS = (
+    FileKind("seen_members", key=(_text("client"), _text("external_id")), values=(_time("at"),)),
+    FileKind("feature_uses", key=(_text("client"), _text("feature")), values=(_time("first_at"), _time("last_at"))),
+)
+
+KINDS = {kind.name: kind for kind in FILE_KINDS + EVENT_KINDS}

@@ -126,4 +126,27 @@ TARGETS = {
         defaults={"opened_at": "NULL", "closed_at": "NULL", "priority": "NULL"},
         refusals=(_before("closed_at", "opened_at"),),
     ),
+    # A member that was seen exists. One that no file told of exists since it was first seen.
+    "seen_members": Target(
+        "members",
+        key=_CLIENT_KEY,
+        derived={
+            "created_at": (
+                "s.at",
+                "CASE WHEN t.created_at_inferred THEN least(t.created_at, s.at) ELSE t.created_at END",
+            ),
+            "created_at_inferred": ("true", "t.created_at_inferred"),
+        },
+    ),
+    # What was used is enabled where nothing else is known.
+    "feature_uses": Target(
+        "client_features",
+        key={"client_id": "s.client_id", "feature_id": "s.feature_id"},
+        derived={
+            "enabled": ("true", "t.enabled"),
+            "first_used_at": ("s.first_at", "least(t.first_used_at, t.last_used_at, s.first_at)"),
+            "last_used_at": ("s.last_at", "greatest(t.last_used_at, t.first_used_at, s.last_at)"),
+        },
+        parents=("client", "feature"),
+    ),
 }

@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 TYPES = ("IDENTIFY", "GROUP", "TRACK", "PAGE", "SCREEN", "ALIAS")
+REASONS = ("NOT_MAPPED", "NO_CLIENT", "UNUSABLE_TRAIT")
 FEEDS = ("LOGINS", "CASES", "CAMPAIGNS", "FEATURES", "TICKETS")
 
 
@@ -59,7 +60,7 @@ def upgrade() -> None:
         "unmapped_events",
         sa.Column("type", one_of("unmapped_events", "type", *TYPES), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("reason", one_of("unmapped_events", "reason", "NOT_MAPPED", "NO_CLIENT"), nullable=False),
+        sa.Column("reason", one_of("unmapped_events", "reason", *REASONS), nullable=False),
         sa.Column("events", sa.BigInteger(), nullable=False),
         timestamp("first_received_at"),
         timestamp("last_received_at"),

@@ -1,0 +1,112 @@
+"""Every SQL statement about events: remembering messages, finding whom they are of, and keeping what they amount to."""
+
+from sqlalchemy import text
+
+_IDS = "CAST(:ids AS bigint[])"
+
+# The client of a member that is known in one client only: nobody guesses between several.
+CLIENTS_OF_MEMBERS = text(
+    "SELECT m.external_id AS member, min(c.external_id) AS client FROM members AS m JOIN clients AS c "
+    "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[])) GROUP BY 1 HAVING count(*) = 1"
+)
+
+KNOWN_CLIENTS = text("SELECT external_id, id FROM clients WHERE external_id = ANY(CAST(:clients AS text[]))")
+
+FEATURES = text("SELECT key, name FROM features ORDER BY id")
+
+# A message that does not say when it happened may have come on an earlier day under the same id.
+SEEN_EARLIER = text(
+    "SELECT message_id FROM events WHERE message_id = ANY(CAST(:message_ids AS text[])) "
+    "AND day >= :since AND day < :today"
+)
+
+# In the order of the key, so that two who send the same messages at once wait for each other, but never in a circle.
+REMEMBER = text(
+    "INSERT INTO events (day, message_id, at, received_at, type, name, client, member) "
+    "SELECT * FROM unnest(CAST(:day AS date[]), CAST(:message_id AS text[]), CAST(:at AS timestamptz[]), "
+    "CAST(:received_at AS timestamptz[]), CAST(:type AS text[]), CAST(:name AS text[]), CAST(:client AS text[]), "
+    "CAST(:member AS text[])) AS new(day, message_id, at, received_at, type, name, client, member) "
+    "ORDER BY 1, 2 ON CONFLICT (day, message_id) DO NOTHING RETURNING day, message_id"
+)
+
+# The login that a session began with: the latest of the member's, of unknown length, from shortly before the session's
+# computed beginning until its end.
+LOGINS_OF_SESSIONS = text(
+    "SELECT s.number, l.at FROM unnest(CAST(:number AS bigint[]), CAST(:client AS text[]), "
+    "CAST(:member AS text[]), CAST(:earliest AS timestamptz[]), CAST(:latest AS timestamptz[])) "
+    "AS s(number, client, member, earliest, latest) JOIN clients AS c ON c.external_id = s.client "
+    "JOIN members AS m ON m.client_id = c.id AND m.external_id = s.member "
+    "CROSS JOIN LATERAL (SELECT at FROM logins WHERE client_id = c.id AND member_id = m.id "
+    "AND at BETWEEN s.earliest AND s.latest AND duration_minutes IS NULL ORDER BY at DESC LIMIT 1) AS l"
+)
+
+COUNT_ACTIVITY = text(
+    "INSERT INTO activity_days AS known (client_id, day, events, first_at, last_at) "
+    "SELECT * FROM unnest(CAST(:client_id AS bigint[]), CAST(:day AS date[]), CAST(:events AS integer[]), "
+    "CAST(:first_at AS timestamptz[]), CAST(:last_at AS timestamptz[])) ON CONFLICT (client_id, day) DO UPDATE "
+    "SET events = known.events + excluded.events, first_at = least(known.first_at, excluded.first_at), "
+    "last_at = greatest(known.last_at, excluded.last_at)"
+)
+
+# Beyond so many, names are not told apart any more: a sender may make up a new one for each event.
+COUNT_UNMAPPED = text(
+    "INSERT INTO unmapped_events AS known (type, name, reason, events, first_received_at, last_received_at) "
+    "SELECT type, CASE WHEN :names > (SELECT count(*) FROM unmapped_events) OR EXISTS (SELECT FROM unmapped_events "
+    "AS u WHERE u.type = new.type AND u.name = new.name AND u.reason = new.reason) THEN name ELSE '' END, reason, "
+    "sum(events), min(received_at), max(received_at) FROM unnest(CAST(:type AS text[]), CAST(:name AS text[]), "
+    "CAST(:reason AS text[]), CAST(:events AS bigint[]), CAST(:received_at AS timestamptz[])) "
+    "AS new(type, name, reason, events, received_at) GROUP BY 1, 2, 3 ON CONFLICT (type, name, reason) DO UPDATE "
+    "SET events = known.events + excluded.events, "
+    "first_received_at = least(known.first_received_at, excluded.first_received_at), "
+    "last_received_at = greatest(known.last_received_at, excluded.last_received_at)"
+)
+
+UNMAPPED = text(
+    "SELECT type, name, reason, events, first_received_at, last_received_at FROM unmapped_events "
+    "WHERE CAST(:last AS timestamptz) IS NULL OR (last_received_at, type, name, reason) < "
+    "(:last, :type, :name, :reason) ORDER BY last_received_at DESC, type DESC, name DESC, reason DESC LIMIT :limit"
+)
+
+# A client's moment of activity moves on once a minute at most, however much its people do: every move writes the
+# indexes of the portfolio. The next calculation makes it exact.
+LOCK_ACTIVE = text(f"SELECT id FROM clients WHERE id = ANY({_IDS}) ORDER BY id FOR NO KEY UPDATE")
+MOVE_ACTIVITY = text(
+    "UPDATE clients SET last_activity_at = new.at FROM unnest(CAST(:client_id AS bigint[]), "
+    "CAST(:at AS timestamptz[])) AS new(id, at) WHERE clients.id = new.id "
+    "AND (last_activity_at IS NULL OR new.at >= last_activity_at + interval '1 minute')"
+)
+OUTDATED_ACTIVITY = text(
+    "SELECT clients.id, new.at FROM clients JOIN unnest(CAST(:client_id AS bigint[]), CAST(:at AS timestamptz[])) "
+    "AS new(id, at) ON clients.id = new.id WHERE last_activity_at IS NULL "
+    "OR new.at >= last_activity_at + interval '1 minute'"
+)
+
+# An alias: the member takes the new id, or, where the client has a member of that id already, hands everything over.
+RENAME_MEMBER = text(
+    "UPDATE members AS old SET external_id = :member WHERE external_id = :previous AND NOT EXISTS ("
+    "SELECT FROM members AS other WHERE other.client_id = old.client_id AND other.external_id = :member)"
+)
+MEMBERS_TO_MERGE = text(
+    "SELECT old.id AS old_id, new.id AS new_id FROM members AS old JOIN members AS new "
+    "ON new.client_id = old.client_id AND new.external_id = :member WHERE old.external_id = :previous"
+)
+_NEW = "CAST(:new_id AS bigint)"
+_MOVES = {
+    "logins": ("client_id, at, member_id, duration_minutes", f"client_id, at, {_NEW}, duration_minutes"),
+    "campaign_responses": ("client_id, at, campaign_id, member_id", f"client_id, at, campaign_id, {_NEW}"),
+}
+MERGE_MEMBERS = (
+    *(
+        text(
+            f"WITH gone AS (DELETE FROM {table} WHERE client_id = (SELECT client_id FROM members WHERE id = :old_id) "
+            f"AND member_id = :old_id RETURNING *) INSERT INTO {table} ({columns}) SELECT {values} FROM gone "
+            "ON CONFLICT DO NOTHING"
+        )
+        for table, (columns, values) in _MOVES.items()
+    ),
+    text(
+        "WITH gone AS (DELETE FROM members WHERE id = :old_id RETURNING *) UPDATE members AS kept SET "
+        "created_at = least(kept.created_at, gone.created_at) FROM gone WHERE kept.id = :new_id "
+        "AND kept.created_at_inferred"
+    ),
+)

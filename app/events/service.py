@@ -1,0 +1,250 @@
+"""Storing messages: each is remembered once, its facts go the way of the import, and what they amount to is kept."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.database import fetch
+from app.events import queries
+from app.events.facts import Facts, facts_of
+from app.events.mapping import folded
+from app.events.rules import EventType, Message, UnmappedReason
+from app.ingest import service as ingest
+from app.ingest.formats import KINDS
+
+# The order in which rows are stored: what refers to something comes after it.
+STORED = (
+    "clients",
+    "seen_members",
+    "members",
+    "logins",
+    "cases",
+    "campaigns",
+    "campaign_responses",
+    "features",
+    "feature_uses",
+    "tickets",
+)
+# Names of unmapped events that are told apart.
+MAX_NAMES = 1_000
+# A login belongs to a session that, by its length, began up to so much later.
+LOGIN_TOLERANCE = timedelta(minutes=5)
+# For so long at least a message is known again.
+REMEMBERED = timedelta(days=30)
+
+
+class EventsRefused(Exception):
+    """Messages contradict what is stored; `reasons` has why, by their place. Nothing may be committed."""
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        super().__init__(f"{len(reasons)} events are refused")
+        self.reasons = reasons
+
+
+async def store(session: AsyncSession, messages: Sequence[Message], *, now: datetime) -> int:
+    """Store messages and return how many were new: one that was stored before changes nothing.
+
+    The partitions of the messages' days must be there. Raises EventsRefused, after which the transaction has to be
+    rolled back; without those messages it can be done again.
+    """
+    await ingest.begin(session)
+    messages = await _attribute(session, messages)
+    fresh = await _remember(session, messages, now)
+    if not fresh:
+        return 0
+    known = await _known(session, [message.client for _, message in fresh if message.client is not None])
+    groups = {message.client for _, message in fresh if message.type is EventType.GROUP}
+    of_client = [(number, message) for number, message in fresh if message.client in known or message.client in groups]
+    facts = facts_of(of_client, known=known, features=await _features(session, of_client))
+    if groups:
+        # Whoever takes the counts of the portfolio holds the clients that it will change: see ingest.queries.
+        await session.execute(queries.LOCK_ACTIVE, {"ids": sorted(known.values())})
+    await _store_facts(session, facts, now=now)
+    if groups - known.keys():
+        known = await _known(session, {*known, *filter(None, groups)})
+    for _, message in fresh:
+        if message.type is EventType.ALIAS:
+            await _alias(session, str(message.previous), str(message.member))
+    await _keep_activity(session, fresh, facts, known, now=now)
+    await _count_unmapped(session, fresh, facts, known)
+    return len(fresh)
+
+
+async def unmapped(
+    connection: AsyncConnection, first: int, after: tuple[datetime, str, str, str] | None
+) -> Sequence[Row[Any]]:
+    """Return up to `first` + 1 counts of events that no fact became of, the latest received first."""
+    last, event_type, name, reason = after or (None, None, None, None)
+    values = {"last": last, "type": event_type, "name": name, "reason": reason, "limit": first + 1}
+    return await fetch(connection, queries.UNMAPPED, **values)
+
+
+async def _attribute(session: AsyncSession, messages: Sequence[Message]) -> Sequence[Message]:
+    """Return the messages with the client of those that name their member only."""
+    unattributed = {m.member for m in messages if m.client is None and m.member is not None}
+    if not unattributed:
+        return messages
+    # What came with them says it first: an identify and a group call precede the rest.
+    clients = {m.member: m.client for m in messages if m.client is not None and m.member in unattributed}
+    missing = sorted(member for member in unattributed if member is not None and member not in clients)
+    if missing:
+        found = await fetch(session, queries.CLIENTS_OF_MEMBERS, members=missing)
+        clients |= {row.member: row.client for row in found}
+    return [m._replace(client=clients[m.member]) if m.client is None and m.member in clients else m for m in messages]
+
+
+async def _remember(session: AsyncSession, messages: Sequence[Message], now: datetime) -> list[tuple[int, Message]]:
+    """Return the messages, with their places, that were not known before, and remember them."""
+    first: dict[tuple[date, str], int] = {}
+    for number, message in enumerate(messages):
+        first.setdefault((message.day, message.message_id), number)
+    undated = [messages[number].message_id for number in first.values() if not messages[number].dated]
+    if undated:
+        today = now.date()
+        values = {"message_ids": undated, "since": today - REMEMBERED, "today": today}
+        seen = {row.message_id for row in await fetch(session, queries.SEEN_EARLIER, **values)}
+        first = {key: n for key, n in first.items() if messages[n].dated or key[1] not in seen}
+    kept = [messages[number] for number in first.values()]
+    if not kept:
+        return []
+    columns = ("day", "message_id", "at", "received_at", "type", "name", "client", "member")
+    arrays = {column: [getattr(message, column) for message in kept] for column in columns}
+    inserted = await fetch(session, queries.REMEMBER, **arrays)
+    return sorted((first[row.day, row.message_id], messages[first[row.day, row.message_id]]) for row in inserted)
+
+
+async def _known(session: AsyncSession, clients: Collection[str]) -> dict[str, int]:
+    if not clients:
+        return {}
+    found = await fetch(session, queries.KNOWN_CLIENTS, clients=list(set(clients)))
+    return {row.external_id: row.id for row in found}
+
+
+async def _features(session: AsyncSession, messages: Sequence[tuple[int, Message]]) -> Mapping[str, str]:
+    """Return the features' keys by their folded keys and names, a key before a name that looks the same."""
+    if not any(message.type not in {EventType.GROUP, EventType.IDENTIFY} for _, message in messages):
+        return {}
+    found = await fetch(session, queries.FEATURES)
+    return {folded(row.name): row.key for row in found} | {folded(row.key): row.key for row in found}
+
+
+async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime) -> None:
+    """Store the rows of every kind. Raises EventsRefused with the messages behind the rows that cannot be."""
+    refused: dict[int, str] = {}
+    for name in STORED:
+        if name == "logins":
+            # After the members, which sessions refer to, and with the logins that came along.
+            await _begin_sessions(session, facts)
+        rows = list(facts.rows.get(name, {}).values())
+        if not rows:
+            continue
+        staged = [(number, tuple(row.values)) for number, row in enumerate(rows)]
+        for outcome in await ingest.store(session, KINDS[name], staged, now=now):
+            for number, reason in outcome.rejected:
+                refused |= dict.fromkeys(rows[number].messages, reason)
+    if refused:
+        raise EventsRefused(refused)
+
+
+async def _begin_sessions(session: AsyncSession, facts: Facts) -> None:
+    """Give each ended session to the login that it began with; without one it is a login of its own."""
+    if not facts.sessions:
+        return
+    found = await fetch(
+        session,
+        queries.LOGINS_OF_SESSIONS,
+        number=[one.number for one in facts.sessions],
+        client=[one.client for one in facts.sessions],
+        member=[one.member for one in facts.sessions],
+        earliest=[one.begun_at - LOGIN_TOLERANCE for one in facts.sessions],
+        latest=[one.ended_at for one in facts.sessions],
+    )
+    stored = {row.number: row.at for row in found}
+    came_along: defaultdict[tuple[object, object], list[datetime]] = defaultdict(list)
+    for (client, member, at), row in facts.rows.get("logins", {}).items():
+        if row.values[-1] is None and isinstance(at, datetime):
+            came_along[client, member].append(at)
+    for one in facts.sessions:
+        near = [at for at in came_along[one.client, one.member] if one.begun_at - LOGIN_TOLERANCE <= at <= one.ended_at]
+        at = max([*near, *filter(None, [stored.get(one.number)])], default=one.begun_at)
+        facts.add("logins", one.number, one.client, one.member, at, one.minutes)
+
+
+async def _alias(session: AsyncSession, previous: str, member: str) -> None:
+    if previous == member:
+        return
+    ids = {"previous": previous, "member": member}
+    await session.execute(queries.RENAME_MEMBER, ids)
+    for row in await fetch(session, queries.MEMBERS_TO_MERGE, **ids):
+        for statement in queries.MERGE_MEMBERS:
+            await session.execute(statement, {"old_id": row.old_id, "new_id": row.new_id})
+
+
+async def _keep_activity(
+    session: AsyncSession,
+    messages: Sequence[tuple[int, Message]],
+    facts: Facts,
+    known: Mapping[str, int],
+    *,
+    now: datetime,
+) -> None:
+    """Count the days' activity, and move the clients' latest moment of it."""
+    latest: dict[int, datetime] = {}
+    days: dict[tuple[int, date], list[datetime]] = {}
+    for number, message in messages:
+        client_id = known.get(message.client or "")
+        if client_id is None or message.type in {EventType.GROUP, EventType.IDENTIFY, EventType.ALIAS}:
+            continue
+        # What a clock ahead of ours dates in the future is of now.
+        latest[client_id] = max(latest.get(client_id, message.at), min(message.at, now))
+        if number in facts.activity:
+            days.setdefault((client_id, message.day), []).append(message.at)
+    if days:
+        ordered = sorted(days.items())
+        values = {
+            "client_id": [client_id for (client_id, _), _ in ordered],
+            "day": [day for (_, day), _ in ordered],
+            "events": [len(times) for _, times in ordered],
+            "first_at": [min(times) for _, times in ordered],
+            "last_at": [max(times) for _, times in ordered],
+        }
+        await session.execute(queries.COUNT_ACTIVITY, values)
+    if latest:
+        moments = {"client_id": list(latest), "at": list(latest.values())}
+        outdated = {row.id: row.at for row in await fetch(session, queries.OUTDATED_ACTIVITY, **moments)}
+        if outdated:
+            await session.execute(queries.LOCK_ACTIVE, {"ids": sorted(outdated)})
+            await session.execute(queries.MOVE_ACTIVITY, {"client_id": list(outdated), "at": list(outdated.values())})
+
+
+async def _count_unmapped(
+    session: AsyncSession, messages: Sequence[tuple[int, Message]], facts: Facts, known: Mapping[str, int]
+) -> None:
+    """Count what no fact became of, so that nobody wonders where their events went."""
+    counts: Counter[tuple[EventType, str, UnmappedReason]] = Counter()
+    for number, message in messages:
+        if message.type is EventType.ALIAS:
+            continue
+        for trait in message.unusable:
+            counts[message.type, trait, UnmappedReason.UNUSABLE_TRAIT] += 1
+        if message.client not in known:
+            counts[message.type, message.name or "", UnmappedReason.NO_CLIENT] += 1
+        elif number in facts.activity:
+            counts[message.type, message.name or "", UnmappedReason.NOT_MAPPED] += 1
+    if not counts:
+        return
+    ordered = sorted(counts.items())
+    received_at = max(message.received_at for _, message in messages)
+    values = {
+        "type": [event_type for (event_type, _, _), _ in ordered],
+        "name": [name for (_, name, _), _ in ordered],
+        "reason": [reason for (_, _, reason), _ in ordered],
+        "events": [events for _, events in ordered],
+        "received_at": [received_at] * len(ordered),
+        "names": MAX_NAMES,
+    }
+    await session.execute(queries.COUNT_UNMAPPED, values)

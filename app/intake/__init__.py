@@ -1,0 +1,1 @@
+"""What is sent in over HTTP: events, and bulk facts."""

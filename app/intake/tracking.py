@@ -1,0 +1,229 @@
+"""Segment's HTTP tracking API: `POST /v1/batch` and one address for each type of message."""
+
+import asyncio
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.auth.write_keys import WriteKeys, presented_key
+from app.database import Database
+from app.errors import Unavailable, is_outage
+from app.events.facts import read
+from app.events.mapping import Rule
+from app.events.rules import TYPES, EventType, Message, UnusableEvent
+from app.intake.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+# Bytes of a request, unpacked, and of one of its events, as Segment has them.
+MAX_BODY_BYTES = 500 * 1024
+MAX_EVENT_BYTES = 32 * 1024
+# Bytes of all requests that are being read or stored. Beyond it senders are asked to wait: memory stays bounded.
+MAX_PENDING_BYTES = 16_000_000
+# Senders give up on a request after 10 to 15 seconds, and send it again.
+PATIENCE_SECONDS = 8
+_HEADERS: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "Basic"},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "2"},
+}
+
+REGISTRY = CollectorRegistry()
+EVENTS = Counter("client_health_events", "Events that were sent in.", ["outcome"], registry=REGISTRY)
+
+
+class Refusal(Exception):
+    """A request that is not taken, with the status and what is said about it."""
+
+    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.content = {"code": code, "message": message, **details}
+
+
+class Tracking:
+    """The addresses that events are sent to."""
+
+    def __init__(self, database: Database, keys: WriteKeys, mapping: Mapping[str, Rule], retention: timedelta) -> None:
+        self._keys = keys
+        self._mapping = mapping
+        self._retention = retention
+        self._writer = Writer(database)
+        self._pending_bytes = 0
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes, all of them for POST."""
+        return [Route(f"/v1/{name}", self.take, methods=["POST"]) for name in ("batch", *TYPES)]
+
+    async def take(self, request: Request) -> Response:
+        """Store the events of one request, and answer once they are in the database."""
+        try:
+            count = await self._take(request)
+        except Refusal as refusal:
+            return _answer(refusal.status, refusal.content, _HEADERS.get(refusal.status, {}))
+        except Unavailable as error:
+            return _answer(503, {"code": error.code, "message": error.message}, _HEADERS[503])
+        except ClientDisconnect:
+            # Nobody reads this; what had not come as a whole was not taken.
+            return Response(status_code=499)
+        return _answer(200, {"success": True, "accepted": count}, {})
+
+    async def _take(self, request: Request) -> int:
+        size = _announced(request)
+        if self._pending_bytes + size > MAX_PENDING_BYTES:
+            EVENTS.labels("deferred").inc()
+            raise Refusal(429, "TOO_MANY_REQUESTS", "More events are being stored than fit; send these again.")
+        self._pending_bytes += size
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._store(request)
+        except TimeoutError:
+            raise Unavailable("The events could not be stored in time; send them again.") from None
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("events_not_stored", error=repr(error))
+            raise Unavailable("The events could not be stored now; send them again.") from error
+        finally:
+            self._pending_bytes -= size
+
+    async def _store(self, request: Request) -> int:
+        authorization = request.headers.get("authorization")
+        # Whoever shows a key is known, or turned away, before anything is read.
+        key_id = await self._key(presented_key(authorization)) if authorization is not None else None
+        body = await _body(request)
+        content = _parsed(body)
+        if key_id is None:
+            found = content.get("writeKey") if isinstance(content, dict) else None
+            key_id = await self._key(found if isinstance(found, str) else None)
+        name = request.url.path.rpartition("/")[2]
+        events, event_type = (_batch(content), None) if name == "batch" else ([content], TYPES[name])
+        messages, places, rejected = self._read(events, event_type, may_be_large=len(body) > MAX_EVENT_BYTES)
+        reasons = await self._writer.write(messages, key_id) if messages else {}
+        rejected |= {places[number]: reason for number, reason in reasons.items()}
+        EVENTS.labels("accepted").inc(len(events) - len(rejected))
+        if rejected:
+            EVENTS.labels("rejected").inc(len(rejected))
+            raise _rejection(events, rejected)
+        return len(events)
+
+    async def _key(self, key: str | None) -> int:
+        key_id = await self._keys.find(key) if key is not None else None
+        if key_id is None:
+            message = "Send a write key as the user name of Basic authentication, with no password."
+            raise Refusal(401, "UNAUTHENTICATED", message)
+        return key_id
+
+    def _read(
+        self, events: Sequence[object], event_type: EventType | None, *, may_be_large: bool
+    ) -> tuple[list[Message], list[int], dict[int, str]]:
+        """Return the usable messages with their places, and the reasons of the others."""
+        received_at = datetime.now(UTC)
+        oldest: date = (received_at - self._retention).date()
+        messages: list[Message] = []
+        places: list[int] = []
+        rejected: dict[int, str] = {}
+        for place, content in enumerate(events):
+            try:
+                if may_be_large:
+                    _check_size(content)
+                message = read(
+                    content,
+                    event_type,
+                    self._mapping,
+                    made_id=uuid4().hex,
+                    received_at=received_at,
+                    oldest=oldest,
+                )
+            except UnusableEvent as error:
+                rejected[place] = str(error)
+                continue
+            messages.append(message)
+            places.append(place)
+        return messages, places, rejected
+
+
+def _announced(request: Request) -> int:
+    """Return the bytes that a request may take: as many as it says, all that it may have where it does not."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or "content-encoding" in request.headers:
+        return MAX_BODY_BYTES
+    if int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    return int(length)
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body, unpacked, without ever holding more than it may have."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "The Content-Encoding must be gzip, or none.")
+    unpacker = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    body = bytearray()
+    async for chunk in request.stream():
+        try:
+            body += unpacker.decompress(chunk, MAX_BODY_BYTES + 1 - len(body)) if unpacker else chunk
+        except zlib.error as error:
+            raise Refusal(400, "INVALID_BODY", "The body is not gzip.") from error
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    if unpacker is not None and not unpacker.eof:
+        raise Refusal(400, "INVALID_BODY", "The body ends in the middle of its gzip stream.")
+    return bytes(body)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, "INVALID_BODY", f"The body is not JSON: {error}.") from error
+
+
+def _check_size(event: object) -> None:
+    if len(orjson.dumps(event)) > MAX_EVENT_BYTES:
+        raise UnusableEvent(f"the event is larger than {MAX_EVENT_BYTES} bytes")
+
+
+def _batch(content: Any) -> list[object]:
+    events = content.get("batch") if isinstance(content, dict) else None
+    if not isinstance(events, list):
+        raise Refusal(400, "INVALID_BODY", "The body must be an object with a list named batch.")
+    return events
+
+
+def _rejection(events: Sequence[object], rejected: Mapping[int, str]) -> Refusal:
+    """Return the refusal that names each event which will never work; the others were stored."""
+    details = [
+        {"index": place, "messageId": _text(events[place], "messageId"), "reason": reason}
+        for place, reason in sorted(rejected.items())
+    ]
+    accepted = len(events) - len(rejected)
+    message = f"{len(rejected)} of {len(events)} events will never work; {_of(accepted)} stored."
+    return Refusal(400, "EVENTS_REJECTED", message, accepted=accepted, rejected=details)
+
+
+def _of(accepted: int) -> str:
+    return "the other was" if accepted == 1 else f"the other {accepted} were" if accepted else "nothing was"
+
+
+def _text(content: object, name: str) -> str | None:
+    value = content.get(name) if isinstance(content, dict) else None
+    return value[:200] if isinstance(value, str) else None
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "TOO_LARGE", f"A request may have {MAX_BODY_BYTES} bytes: send fewer events at once.")
+
+
+def _answer(status: int, content: object, headers: Mapping[str, str]) -> Response:
+    return Response(orjson.dumps(content), status, headers=dict(headers), media_type="application/json")
