@@ -38,6 +38,16 @@ class ImportProgress:
     rejected: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """What became of some rows of a file; `rejected` holds those that could not be used, each with the reason."""
+
+    new: int
+    changed: int
+    unchanged: int
+    rejected: Sequence[tuple[SourceRow, str]]
+
+
 @dataclass(slots=True)
 class FileReport:
     """What became of one file; `read` is the sum of the other four counts."""
@@ -125,25 +135,35 @@ async def _import_chunk(
     now: datetime,
 ) -> None:
     """Store one chunk in one transaction, and only then count it and report what was rejected of it."""
-    reasons = {row.line: row.problem for row in chunk if row.problem is not None}
-    usable = [row for row in chunk if row.problem is None]
-    outcomes = await _store(database, kind, usable, now) if usable else ()
-    for outcome in outcomes:
-        report.new += outcome.new
-        report.changed += outcome.changed
-        report.unchanged += outcome.unchanged
-        reasons.update(outcome.rejected)
-    report.read += len(chunk)
-    report.rejected += len(reasons)
-    for row in chunk:
-        if row.line in reasons:
-            rejected.add(report.file, row.line, reasons[row.line], row.content)
-
-
-async def _store(database: Database, kind: FileKind, rows: Sequence[SourceRow], now: datetime) -> Sequence[Outcome]:
     async with database.begin() as session:
+        stored = await store_chunk(session, kind, chunk, now=now)
+    report.read += len(chunk)
+    report.new += stored.new
+    report.changed += stored.changed
+    report.unchanged += stored.unchanged
+    report.rejected += len(stored.rejected)
+    for row, reason in stored.rejected:
+        rejected.add(report.file, row.line, reason, row.content)
+
+
+async def store_chunk(
+    session: AsyncSession, kind: FileKind, chunk: Sequence[SourceRow], *, now: datetime
+) -> StoredChunk:
+    """Store what can be used of some rows that were read, and tell what became of them; `now` is that of `store`."""
+    reasons = {row.line: row.problem for row in chunk if row.problem is not None}
+    usable = [(row.line, row.values) for row in chunk if row.problem is None]
+    outcomes: Sequence[Outcome] = ()
+    if usable:
         await begin(session)
-        return await store(session, kind, [(row.line, row.values) for row in rows], now=now)
+        outcomes = await store(session, kind, usable, now=now)
+    for outcome in outcomes:
+        reasons.update(outcome.rejected)
+    return StoredChunk(
+        new=sum(outcome.new for outcome in outcomes),
+        changed=sum(outcome.changed for outcome in outcomes),
+        unchanged=sum(outcome.unchanged for outcome in outcomes),
+        rejected=[(row, reasons[row.line]) for row in chunk if row.line in reasons],
+    )
 
 
 async def begin(session: AsyncSession) -> None:
