@@ -21,7 +21,7 @@ class Alert(SQLModel, table=True):
         Index("ix_alerts_client_id_raised_at", "client_id", "raised_at", "id"),
         Index("ix_alerts_unresolved", "client_id", postgresql_where=text("status <> 'RESOLVED'")),
         Index("ix_alerts_created_at", "created_at"),
-        Index("ix_alerts_held", "run_id", postgresql_where=text("held")),
+        Index("ix_alerts_held", "run_id", "id", postgresql_where=text("held")),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))

@@ -101,6 +101,13 @@ class Delivery(SQLModel, table=True):
         Index("uq_deliveries_run_id_channel", "run_id", "channel", unique=True),
         Index("ix_deliveries_due", "channel", "next_attempt_at", "id", postgresql_where=text("status = 'PENDING'")),
         Index("ix_deliveries_leased", "channel", postgresql_where=text("lease_until IS NOT NULL")),
+        Index(
+            "ix_deliveries_undelivered",
+            "next_attempt_at",
+            postgresql_where=text("status IN ('PENDING', 'WAITING') AND digest_id IS NULL"),
+        ),
+        Index("ix_deliveries_listed", "channel", "status", "id"),
+        Index("ix_deliveries_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_deliveries_waiting", "channel", postgresql_where=text("status = 'WAITING'")),
         Index("ix_deliveries_digest_id", "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
     )

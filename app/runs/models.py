@@ -21,6 +21,7 @@ class RunKind(StrEnum):
     SET_ALERTS = "SET_ALERTS"
     IMPORT = "IMPORT"
     REPLAY_ALERTS = "REPLAY_ALERTS"
+    ERASE = "ERASE"
 
 
 class RunStatus(StrEnum):
@@ -51,6 +52,7 @@ class Run(SQLModel, table=True):
         ),
         Index("ix_runs_unfinished", "requested_at", postgresql_where=text(UNFINISHED)),
         Index("ix_runs_finished_at", "finished_at", postgresql_where=text("status = 'SUCCEEDED'")),
+        Index("ix_runs_releasing", "id", postgresql_where=text("releasing")),
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
@@ -81,6 +83,8 @@ class Run(SQLModel, table=True):
     # How many attempts in a row got no further; those that a stopping worker gave back in order do not count.
     fruitless_attempts: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
     lease_until: datetime | None = None
+    # Whether the alerts that it raised are no storm and are still being released, a batch at a time.
+    releasing: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     # Why the run as a whole failed.
     reason: str | None = Field(default=None, sa_type=Text)
 
