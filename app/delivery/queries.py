@@ -71,10 +71,9 @@ DISABLE = text(
     "WHERE name = :name AND fingerprint = :fingerprint AND disabled_at IS NULL"
 )
 
-_DUE = (
-    "status = 'PENDING' AND next_attempt_at <= clock_timestamp() "
-    "AND (lease_until IS NULL OR lease_until < clock_timestamp())"
-)
+# The time of the statement and not of the clock, which may move on from row to row and is therefore no key of an index.
+_FREE = "(lease_until IS NULL OR lease_until < statement_timestamp())"
+_DUE = f"status = 'PENDING' AND next_attempt_at <= statement_timestamp() AND {_FREE}"
 
 # Several schedulers pass over each other's rows.
 NUDGE = text(
@@ -146,22 +145,26 @@ END_MEMBERS = text(
 )
 
 
-def give_up(status: str) -> TextClause:
-    """Return the statement that fails deliveries of one status, which is in the statement for the sake of its index.
-
-    Their attempts are used up by workers that died, or nobody could send them for too long: their channel is disabled,
-    or not configured any more.
-    """
+def _give_up(which: str) -> TextClause:
     return text(
-        "UPDATE deliveries SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = "
-        "CASE WHEN attempt >= CAST(:attempts AS integer) THEN :used_up ELSE :too_late END "
-        f"WHERE id IN (SELECT id FROM deliveries WHERE status = '{status}' AND digest_id IS NULL "
-        "AND (lease_until IS NULL OR lease_until < clock_timestamp()) "
-        "AND (attempt >= CAST(:attempts AS integer) "
-        "OR next_attempt_at < clock_timestamp() - CAST(:too_long AS interval)) "
-        "LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING id"
+        "UPDATE deliveries AS d SET status = 'FAILED', finished_at = clock_timestamp(), lease_until = NULL, reason = "
+        "CASE WHEN d.attempt >= CAST(:attempts AS integer) THEN :used_up WHEN NOT c.configured THEN :unknown "
+        "WHEN c.disabled_at IS NOT NULL THEN :disabled ELSE :untouched END FROM channels AS c WHERE c.name = d.channel "
+        f"AND d.id = ANY(ARRAY(SELECT id FROM deliveries WHERE {which} LIMIT 1000 FOR UPDATE SKIP LOCKED)) "
+        "RETURNING d.id"
     )
 
+
+# What nobody could send for too long, alone or with a digest.
+GIVE_UP_LATE = _give_up(
+    "status IN ('PENDING', 'WAITING') AND digest_id IS NULL "
+    f"AND next_attempt_at < statement_timestamp() - CAST(:too_long AS interval) AND {_FREE}"
+)
+
+# What the workers have died of until no attempt was left: an attempt that ends leaves no lease.
+GIVE_UP_USED_UP = _give_up(
+    "status = 'PENDING' AND attempt >= CAST(:attempts AS integer) AND lease_until < statement_timestamp()"
+)
 
 BEGIN_DIGEST = text(
     "UPDATE channels SET digested_at = :moment WHERE name = :channel AND configured AND disabled_at IS NULL "
@@ -209,6 +212,21 @@ ATTEMPTS = text(
 
 
 def page(filters: Sequence[str]) -> TextClause:
-    """Return the statement for one page of deliveries, the newest first, below the delivery `before`."""
-    where = "".join(f" AND {CONDITIONS[name]}" for name in filters)
-    return text(f"SELECT {COLUMNS} FROM deliveries AS d WHERE d.id < :before{where} ORDER BY d.id DESC LIMIT :limit")
+    """Return the statement for one page of deliveries, the newest first, below the delivery `before`.
+
+    An alert has few deliveries. A page by status or channel takes the newest of each status and channel, so that
+    `statuses` must be given: what is rare is not looked for among all the others.
+    """
+    select, limit = f"SELECT {COLUMNS} FROM deliveries AS d WHERE", "LIMIT :limit"
+    if "alert_id" in filters or not filters:
+        where = "".join(f" AND {CONDITIONS[name]}" for name in filters)
+        return text(f"{select} d.id < :before{where} ORDER BY d.id DESC {limit}")
+    channel = " WHERE name = :channel" if "channel" in filters else ""
+    # A range of keys and not one channel and status: of those PostgreSQL would rather walk all deliveries by their ids.
+    return text(
+        f"SELECT d.* FROM (SELECT name FROM channels{channel}) AS c "
+        "CROSS JOIN (SELECT DISTINCT unnest(CAST(:statuses AS text[])) AS status) AS s "
+        f"CROSS JOIN LATERAL ({select} (d.channel, d.status, d.id) > (c.name, s.status, 0) "
+        "AND (d.channel, d.status, d.id) < (c.name, s.status, :before) "
+        f"ORDER BY d.channel DESC, d.status DESC, d.id DESC {limit}) AS d ORDER BY d.id DESC {limit}"
+    )

@@ -5,7 +5,7 @@ Sending them is the courier's.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -102,16 +102,15 @@ async def nudge(session: AsyncSession, *, after: timedelta) -> list[str]:
 
 async def give_up(session: AsyncSession) -> int:
     """Mark deliveries as failed that have no attempt left or that nobody could send for a week; return how many."""
-    values = {
-        "attempts": MAX_ATTEMPTS,
-        "too_long": TOO_LONG,
+    reasons = {
         "used_up": f"None of the {MAX_ATTEMPTS} attempts came to an end; the log has the details.",
-        "too_late": "It was not sent within a week, since the channel was disabled or not configured.",
+        "unknown": "It was not sent within a week, since ALERT_CHANNELS names its channel no longer.",
+        "disabled": "It was not sent within a week, since its receiver has disabled the channel and nobody enabled it.",
+        "untouched": "It was not sent within a week, since no worker or scheduler was running that knows its channel.",
     }
     found = [
-        row
-        for status in (DeliveryStatus.PENDING, DeliveryStatus.WAITING)
-        for row in await fetch(session, queries.give_up(status), **values)
+        *await fetch(session, queries.GIVE_UP_LATE, **reasons, attempts=MAX_ATTEMPTS, too_long=TOO_LONG),
+        *await fetch(session, queries.GIVE_UP_USED_UP, **reasons, attempts=MAX_ATTEMPTS),
     ]
     if found:
         log.error("deliveries_given_up", deliveries=len(found))
@@ -157,6 +156,8 @@ class Filter:
 
 async def page(connection: AsyncConnection, wanted: Filter, first: int, before: int | None) -> Sequence[Row[Any]]:
     """Return up to `first` + 1 deliveries older than the delivery `before`, newest first."""
+    if wanted.channel is not None and wanted.statuses is None:
+        wanted = replace(wanted, statuses=list(DeliveryStatus))
     conditions = {name: value for name, value in asdict(wanted).items() if value is not None}
     values = {"before": 2**63 - 1 if before is None else before, "limit": first + 1}
     return await fetch(connection, queries.page(list(conditions)), **conditions, **values)

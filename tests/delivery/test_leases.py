@@ -138,18 +138,29 @@ async def test_workers_that_always_die_use_up_the_attempts(database: Database, r
     assert receiver.requests == []
 
 
-async def test_what_nobody_could_send_for_a_week_is_given_up(database: Database, receiver: Receiver) -> None:
-    async with courier(database, webhook(receiver)):
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("configured = false", "since ALERT_CHANNELS names its channel no longer."),
+        ("disabled_at = now()", "since its receiver has disabled the channel and nobody enabled it."),
+        ("nudged_at = now()", "since no worker or scheduler was running that knows its channel."),
+    ],
+)
+async def test_what_nobody_could_send_for_a_week_is_given_up(
+    database: Database, receiver: Receiver, state: str, why: str
+) -> None:
+    async with courier(database, webhook(receiver), webhook(receiver, "daily", ChannelMode.DIGEST)):
         await queue(database, await add_alert(database))
-    async with courier(database):
+        async with database.begin() as session:
+            await session.execute(text(f"UPDATE channels SET {state}"))
         await pass_time(database, timedelta(days=6, hours=23))
         async with database.begin() as session:
             assert await service.give_up(session) == 0
-            assert await service.nudge(session, after=timedelta()) == []
         await pass_time(database, timedelta(hours=2))
         async with database.begin() as session:
-            assert await service.give_up(session) == 1
-    found = await rows_of(database, "SELECT status, reason FROM deliveries")
-    reason = "It was not sent within a week, since the channel was disabled or not configured."
-    assert found == [("FAILED", reason)]
+            assert await service.give_up(session) == 2
+            assert await service.give_up(session) == 0
+    found = await rows_of(database, "SELECT channel, status, reason FROM deliveries ORDER BY channel")
+    reason = f"It was not sent within a week, {why}"
+    assert found == [("daily", "FAILED", reason), ("ops", "FAILED", reason)]
     assert receiver.requests == []
