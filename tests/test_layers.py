@@ -15,6 +15,7 @@ MAX_LINES = 400
 # split from it, and its package elsewhere. These files are as pure as rules.
 PURE = {
     "app.health.explanations",
+    "app.health.staleness",
     "app.alerts.causes",
     # The kinds of files, where their rows go, and what feed they are of: all are read by the import's queries.
     "app.ingest.formats",

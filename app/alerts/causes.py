@@ -6,8 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import count
 
-from app.health.explanations import explain
-from app.health.rules import Component, ComponentScores, Counts, Policy, divide_half_up
+from app.health.explanations import explain, explain_kept
+from app.health.rules import Component, ComponentScores, Counts, Policy, Stale, divide_half_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Measured:
     components: ComponentScores
     counts: Counts
     policy: Policy
+    # What components keep whose feed was silent.
+    stale: Stale | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _points_kept(before: int, after: int, kept: Fraction, had: bool, has: bool) 
 
 def _explanation(component: Component, before: Measured, after: Measured) -> str:
     """Return what was counted for the component, and what had been counted before."""
-    was, now = explain(component, before.counts), explain(component, after.counts)
+    was, now = _sentence(component, before), _sentence(component, after)
     if was != now:
         return f"{now} Before: {was}"
     had, has = _effective_weight(component, before), _effective_weight(component, after)
@@ -111,6 +113,14 @@ def _explanation(component: Component, before: Measured, after: Measured) -> str
         weights = f"{_percent(has, places)} % of the score instead of {_percent(had, places)} %"
         return f"{now} As before, but it counts for {weights}."
     return f"{now} As before, but it is scored by other rules."
+
+
+def _sentence(component: Component, measured: Measured) -> str:
+    """Return how the component came to its score."""
+    kept = (measured.stale or {}).get(component)
+    if kept is None:
+        return explain(component, measured.counts)
+    return explain_kept(component, kept, dict(zip(Component, measured.components, strict=True))[component])
 
 
 def _effective_weight(component: Component, measured: Measured) -> Fraction:

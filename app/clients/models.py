@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Numeric, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -158,7 +159,7 @@ class Client(SQLModel, table=True):
     # False while no ticket was ever recorded: the ticket score is then 100 and not measured.
     tickets_tracked: bool | None = None
     # The components whose feed was silent: see HealthScore.
-    stale: dict[str, str] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
+    stale: dict[str, dict[str, Any]] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
     # The benchmark metrics: percent, days, percent, percent; see benchmarks.rules.
     attestation_completion: float | None = None
     case_resolution_days: float | None = None

@@ -10,7 +10,7 @@ COLUMNS = (
     "id, external_id, name, name_key, size, industry, status, engagement_model, owner, customer_since, renewal_date, "
     "annual_value, alerts_enabled, alerts_snoozed_until, last_activity_at, scored_day, calculated_at, policy_version, "
     "score, coverage, light, trend, trend_delta, risk, login_score, case_score, campaign_score, feature_score, "
-    "ticket_score, tickets_tracked"
+    "ticket_score, tickets_tracked, stale"
 )
 
 # The four values that the light's key takes; the empty one stands for clients without an overall score.

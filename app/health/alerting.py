@@ -13,6 +13,7 @@ from app.alerts.rules import Standing, Thresholds
 from app.database import fetch
 from app.health import queries
 from app.health.rules import Counts, Health, Policy, TrafficLight
+from app.health.staleness import from_stored
 
 _counts_of = attrgetter(*(field.name for field in fields(Counts)))
 _policy_of = attrgetter(*(field.name for field in fields(Policy)))
@@ -54,7 +55,7 @@ async def follow(
     if not raised:
         return
     after = {
-        client_id: Measured(standings[client_id].score, health.components, counts, policy)
+        client_id: Measured(standings[client_id].score, health.components, counts, policy, health.stale)
         for client_id, counts, health in scored
         if client_id in raised
     }
@@ -68,6 +69,8 @@ async def _before(session: AsyncSession, client_ids: Sequence[int], as_of: datet
     """Return what the clients' scores of the previous scoring day were made of."""
     found = await fetch(session, queries.PREVIOUS_INPUTS, ids=list(client_ids), day=as_of.date())
     return {
-        row.client_id: Measured(row.score, _components_of(row), Counts(*_counts_of(row)), Policy(*_policy_of(row)))
+        row.client_id: Measured(
+            row.score, _components_of(row), Counts(*_counts_of(row)), Policy(*_policy_of(row)), from_stored(row.stale)
+        )
         for row in found
     }

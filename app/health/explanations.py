@@ -1,8 +1,19 @@
 """The sentence that explains a component, with the counts behind it, for a person to read aloud."""
 
-from app.health.rules import WINDOW_DAYS, Component, Counts, divide_half_up, mean_ratio
+from datetime import date
+
+from app.health.rules import WINDOW_DAYS, Component, Counts, Kept, divide_half_up, mean_ratio
+from app.health.staleness import FEEDS
 
 _WINDOW = f"in the last {WINDOW_DAYS} days"
+# What a component measures, with its verb.
+_MEASURED = {
+    Component.LOGIN: ("logins", "were", "are"),
+    Component.CASE_RESOLUTION: ("case resolution", "was", "is"),
+    Component.CAMPAIGN_COMPLETION: ("campaign completion", "was", "is"),
+    Component.FEATURE_ADOPTION: ("feature adoption", "was", "is"),
+    Component.TICKET_VOLUME: ("ticket volume", "was", "is"),
+}
 
 
 def counted(number: int, noun: str) -> str:
@@ -27,6 +38,26 @@ def explain(component: Component, counts: Counts) -> str:
             return _features(counts)
         case Component.TICKET_VOLUME:
             return _tickets(counts)
+
+
+def explain_kept(component: Component, kept: Kept, score: int | None) -> str:
+    """Return one whole sentence for a component whose feed is silent; `score` is what it has now, None for none."""
+    silent = f"The {FEEDS[component].lower()} feed has been silent since {_date(kept.silent_since)}"
+    what, was, is_ = _MEASURED[component]
+    if kept.score is None:
+        return f"{silent}, and {what} {was} not measured before."
+    if not kept.lapsed:
+        return f"{silent}, so this is the score of {_date(kept.day)}."
+    if score is None:
+        return f"{silent}, so {what} {is_} no longer measured."
+    return (
+        f"{silent}, so {what} {is_} no longer measured, but the score of {_date(kept.day)} still counts: "
+        "the overall score would be higher without it."
+    )
+
+
+def _date(day: date) -> str:
+    return f"{day.day} {day:%B}"
 
 
 def _logins(counts: Counts) -> str:

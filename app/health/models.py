@@ -1,6 +1,7 @@
 """Health scores with what they were computed from, and the policies they were computed with."""
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, SmallInteger
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -71,6 +72,8 @@ class HealthScore(SQLModel, table=True):
     tickets_opened: int
     tickets_before: int
     tickets_tracked: bool
-    # The components whose feed was silent, with the day of the last score that was measured: {"LOGIN": "2026-03-31"}.
-    # Their scores are those of that day. Null where every feed delivered.
-    stale: dict[str, str] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
+    # The components whose feed was silent: what they keep, whatever was counted, as in {"LOGIN": {"score": 71, "day":
+    # "2026-03-31", "silent_since": "2026-03-31", "stale_since": "2026-04-03", "lapsed": false}}; the fields are those
+    # of health.rules.Kept. The score of a component that has lapsed is null above, unless the overall score would be
+    # higher without it. Null where every feed delivered.
+    stale: dict[str, dict[str, Any]] | None = Field(default=None, sa_type=JSONB(none_as_null=True))

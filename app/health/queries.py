@@ -104,6 +104,23 @@ PREVIOUS_SCORES = text(
     "ORDER BY day DESC LIMIT 1) AS p"
 )
 
+# Only asked for while feeds are stale: the last measured score of each component that lives on one. It is that of the
+# first day whose score saw everything the feed delivered, or, where none was calculated in time, the latest before. A
+# score that was itself kept was not measured, and neither were the tickets of a client that was not tracked.
+KEPT_SCORES = text(
+    "SELECT c.id AS client_id, f.component, f.silent_since, f.stale_since, k.day, CASE f.component "
+    "WHEN 'LOGIN' THEN k.login_score WHEN 'CASE_RESOLUTION' THEN k.case_score "
+    "WHEN 'CAMPAIGN_COMPLETION' THEN k.campaign_score WHEN 'FEATURE_ADOPTION' THEN k.feature_score "
+    "WHEN 'TICKET_VOLUME' THEN k.ticket_score END AS score "
+    "FROM unnest(CAST(:ids AS bigint[])) AS c(id) CROSS JOIN unnest(CAST(:components AS text[]), "
+    "CAST(:received AS timestamptz[]), CAST(:silent AS date[]), CAST(:stale AS date[])) "
+    "AS f(component, received_at, silent_since, stale_since) CROSS JOIN LATERAL ("
+    "SELECT h.* FROM health_scores AS h WHERE h.client_id = c.id AND h.day <= coalesce("
+    "(SELECT min(day) FROM health_scores WHERE client_id = c.id AND day >= f.silent_since AND day < f.stale_since "
+    "AND as_of >= f.received_at), f.silent_since) AND (h.stale ? f.component) IS NOT TRUE "
+    "ORDER BY h.day DESC LIMIT 1) AS k WHERE f.component <> 'TICKET_VOLUME' OR k.tickets_tracked"
+)
+
 # Only asked for where an alert is raised: what the previous score was made of, and by which policy.
 PREVIOUS_INPUTS = text(
     "SELECT s.*, p.* FROM unnest(CAST(:ids AS bigint[])) AS c(id) CROSS JOIN LATERAL ("
@@ -128,6 +145,7 @@ SHARED_COLUMNS = (
     "feature_score",
     "ticket_score",
     "tickets_tracked",
+    "stale",
 )
 
 UPDATE_CURRENT = text(

@@ -4,10 +4,11 @@ Every formula is the product specification's. All arithmetic is on integers and 
 so that a score never depends on who computes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from itertools import product
 from math import lcm
 
 # The first day that anything is calculated for; no import accepts anything earlier.
@@ -15,6 +16,8 @@ EARLIEST_DAY = date(1970, 1, 1)
 WINDOW_DAYS = 30
 WEEK_DAYS = 7
 BASELINE_WINDOWS = 3
+# How many days after its feed became stale a component counts as measured.
+KEPT_DAYS = 7
 
 
 class TrafficLight(StrEnum):
@@ -112,6 +115,29 @@ ComponentScores = tuple[int | None, int | None, int | None, int | None, int | No
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The last measured score of a component whose feed is silent, which stands for what cannot be measured."""
+
+    # Null where there was nothing to divide by then.
+    score: int | None
+    # The scoring day of that score.
+    day: date
+    # The UTC days of the feed's latest delivery, and on which its silence became longer than usual.
+    silent_since: date
+    stale_since: date
+    # Whether that is so long ago that the component no longer counts as measured.
+    lapsed: bool
+
+    @property
+    def measured(self) -> bool:
+        """Whether the component counts as measured."""
+        return self.score is not None and not self.lapsed
+
+
+Stale = Mapping[Component, Kept]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """A computed score; `score`, `light`, `trend`, `trend_delta` and `risk` are None for an unscored client."""
 
@@ -122,6 +148,8 @@ class Health:
     trend: HealthTrend | None = None
     trend_delta: int | None = None
     risk: RiskLevel | None = None
+    # The components whose feed is silent; None where every feed delivers.
+    stale: Stale | None = None
 
 
 def divide_half_up(numerator: int, denominator: int) -> int:
@@ -235,24 +263,56 @@ def coverage_of(scores: ComponentScores, policy: Policy, *, tickets_tracked: boo
     return sum(w for score, w in measured if score is not None) + (policy.ticket_weight if tickets_tracked else 0)
 
 
-def assess(counts: Counts, previous_score: int | None, policy: Policy) -> Health:
+def has_lapsed(stale_since: date, day: date) -> bool:
+    """Return whether a feed that is stale since then has been so for too long on the scoring day."""
+    return (day - stale_since).days > KEPT_DAYS
+
+
+def assess(counts: Counts, previous_score: int | None, policy: Policy, stale: Stale | None = None) -> Health:
     """Return the health that `counts` show, against the most recent score of an earlier scoring day.
+
+    The components in `stale` keep the score that they have there, whatever was counted. One that has lapsed counts as
+    not measured, and the others fill its place, unless the overall score would be higher for it: what nobody measures
+    any more must not improve a score. Its own score then remains; it is None otherwise.
 
     Raises ValueError when the counts contradict themselves.
     """
-    scores = component_scores(counts, policy)
-    coverage = coverage_of(scores, policy, tickets_tracked=counts.tickets_tracked)
+    scores, tickets_tracked = component_scores(counts, policy), counts.tickets_tracked
+    kept = scores
+    if stale:
+        kept = _replaced(scores, {component: last.score for component, last in stale.items()})
+        scores = _replaced(kept, {component: None for component, last in stale.items() if last.lapsed})
+        if Component.TICKET_VOLUME in stale:
+            tickets_tracked = stale[Component.TICKET_VOLUME].measured
+    coverage = coverage_of(scores, policy, tickets_tracked=tickets_tracked)
     if coverage < policy.minimum_coverage:
-        return Health(scores, coverage)
+        return Health(scores, coverage, stale=stale)
+    if scores != kept:
+        login, case, campaign, feature, ticket = (dict.fromkeys(pair) for pair in zip(scores, kept, strict=True))
+        choices = product(login, case, campaign, feature, ticket)
+        # The first of equal ones leaves out everything that has lapsed.
+        scores = min(choices, key=lambda chosen: overall_score(chosen, policy))
+    overall = overall_score(scores, policy)
+    delta = 0 if previous_score is None else overall - previous_score
+    trend, light = trend_of(delta, policy), light_of(overall, policy)
+    return Health(scores, coverage, overall, light, trend, delta, risk_of(overall, trend, policy), stale)
+
+
+def overall_score(scores: ComponentScores, policy: Policy) -> int:
+    """Return the mean, weighted and half up, of the components that have a score; at least one has."""
     points = weight = 0
     for score, component_weight in zip(scores, policy.weights, strict=True):
         if score is not None:
             points += score * component_weight
             weight += component_weight
-    overall = divide_half_up(points, weight)
-    delta = 0 if previous_score is None else overall - previous_score
-    trend = trend_of(delta, policy)
-    return Health(scores, coverage, overall, light_of(overall, policy), trend, delta, risk_of(overall, trend, policy))
+    return divide_half_up(points, weight)
+
+
+def _replaced(scores: ComponentScores, others: Mapping[Component, int | None]) -> ComponentScores:
+    login, case, campaign, feature, ticket = (
+        others.get(component, score) for component, score in zip(Component, scores, strict=True)
+    )
+    return login, case, campaign, feature, ticket
 
 
 def contributions(scores: ComponentScores, policy: Policy) -> list[float | None]:

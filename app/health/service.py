@@ -7,25 +7,33 @@ from itertools import compress
 from operator import attrgetter
 from typing import Any
 
+import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.alerts.rules import DEFAULTS, Standing, Thresholds
 from app.benchmarks import rules as peers
 from app.database import Database, fetch
+from app.feeds import service as feeds
+from app.feeds.rules import FeedStatus
 from app.health import alerting, queries
 from app.health.rules import (
     BASELINE_WINDOWS,
     WEEK_DAYS,
     WINDOW_DAYS,
+    Component,
     Counts,
     Health,
+    Kept,
     Policy,
     RiskLevel,
+    Stale,
     TrafficLight,
     assess,
+    has_lapsed,
     window_start,
 )
+from app.health.staleness import COMPONENTS, to_stored
 
 SCORE_DAY_BATCH = 2000
 
@@ -130,13 +138,15 @@ async def judge_clients(session: AsyncSession, client_ids: Sequence[int], *, as_
     counted = await _count(session, client_ids, as_of)
     found = await fetch(session, queries.PREVIOUS_SCORES, ids=list(client_ids), day=as_of.date())
     previous = {row.id: Standing(row.score, LIGHTS[row.light], RISKS[row.risk]) for row in found}
+    stale = await _kept(session, client_ids, as_of)
     scored: list[tuple[int, Facts, Health]] = []
     failures: dict[int, str] = {}
     for client_id in client_ids:
         try:
             facts = _facts(counted, client_id)
             before = previous.get(client_id)
-            scored.append((client_id, facts, assess(facts.counts, before.score if before else None, policy)))
+            health = assess(facts.counts, before.score if before else None, policy, stale.get(client_id))
+            scored.append((client_id, facts, health))
         except ValueError as error:
             failures[client_id] = f"The facts contradict themselves: {error}."
     return Judged(scored, previous, failures)
@@ -198,6 +208,28 @@ async def score_day(database: Database, as_of: datetime, calculated_at: datetime
         if len(client_ids) < SCORE_DAY_BATCH:
             return
         after = client_ids[-1]
+
+
+async def _kept(session: AsyncSession, client_ids: Sequence[int], as_of: datetime) -> Mapping[int, Stale]:
+    """Return the components that keep a score because their feed is stale, by client.
+
+    A component without a measured score of a day before the silence is judged by its counts, as usual.
+    """
+    stale = [feed for feed in await feeds.statuses(session, as_of) if feed.status is FeedStatus.STALE]
+    if not stale:
+        return {}
+    values = {
+        "components": [COMPONENTS[feed.kind] for feed in stale],
+        "received": [feed.last_received_at for feed in stale],
+        "silent": [feed.silent_since for feed in stale],
+        "stale": [feed.stale_since for feed in stale],
+    }
+    kept: dict[int, dict[Component, Kept]] = {}
+    for row in await fetch(session, queries.KEPT_SCORES, ids=list(client_ids), **values):
+        lapsed = has_lapsed(row.stale_since, as_of.date())
+        last = Kept(row.score, row.day, row.silent_since, row.stale_since, lapsed)
+        kept.setdefault(row.client_id, {})[Component(row.component)] = last
+    return kept
 
 
 async def _count(session: AsyncSession, client_ids: Sequence[int], as_of: datetime) -> Counted:
@@ -282,7 +314,7 @@ async def _store(
                 health.risk,
                 *health.components,
                 *_count_values(facts.counts),
-                None,
+                orjson.dumps(to_stored(health.stale)).decode() if health.stale else None,
             )
             for client_id, facts, health in scored
         ],

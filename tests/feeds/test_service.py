@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from app.database import Database
 from app.feeds import service
 from app.feeds.rules import FeedKind, FeedStatus
 from app.feeds.service import Feed
-from tests.factories import add_client, add_rows, rows_of, utc
+from tests.factories import add_client, rows_of, utc
+from tests.feeds.helpers import add_deliveries
 
 LOGINS, CASES, TICKETS = FeedKind.LOGINS, FeedKind.CASES, FeedKind.TICKETS
 NEVER, FRESH, STALE = FeedStatus.NEVER, FeedStatus.FRESH, FeedStatus.STALE
@@ -94,28 +95,9 @@ async def test_writers_of_the_same_clients_in_any_order_do_not_deadlock(database
     assert await rows_of(database, CLIENTS) == [(client, "LOGINS", NOON, NOON) for client in clients]
 
 
-async def add_days(database: Database, kind: FeedKind, *days: int) -> None:
-    """Add days of November 2025 on which a feed delivered at noon what had happened an hour before."""
-    received = [utc(f"2025-11-{day:02}T12:00") for day in days]
-    await add_rows(
-        database,
-        "feed_days",
-        [
-            {
-                "kind": kind,
-                "day": at.date(),
-                "first_received_at": at,
-                "last_received_at": at,
-                "last_event_at": at - timedelta(hours=1),
-            }
-            for at in received
-        ],
-    )
-
-
 async def test_statuses_are_those_of_a_moment(database: Database) -> None:
-    await add_days(database, LOGINS, 8, 9, 10, 20)
-    await add_days(database, CASES, 12)
+    await add_deliveries(database, LOGINS, [date(2025, 11, day) for day in (8, 9, 10, 20)])
+    await add_deliveries(database, CASES, [date(2025, 11, 12)])
     received, silent = utc("2025-11-10T12:00"), utc("2025-11-10").date()
     stale_since = silent + timedelta(days=3)
     nothing = {kind: Feed(kind, NEVER) for kind in FeedKind}
@@ -136,10 +118,8 @@ async def test_statuses_are_those_of_a_moment(database: Database) -> None:
 
 
 async def test_the_latest_moment_may_have_been_told_of_long_ago(database: Database) -> None:
-    await add_days(database, LOGINS, 1)
-    old = {"first_received_at": NOON + timedelta(days=60), "last_received_at": NOON + timedelta(days=60)}
-    row = {"kind": LOGINS, "day": (NOON + timedelta(days=60)).date(), "last_event_at": utc("2025-03-01")}
-    await add_rows(database, "feed_days", [row | old])
+    await add_deliveries(database, LOGINS, [date(2025, 11, 1)])
+    await deliver(database, LOGINS, {await add_client(database): utc("2025-03-01")}, NOON + timedelta(days=60))
     assert (await feeds(database, NOON + timedelta(days=61)))[LOGINS].last_event_at == utc("2025-11-01T11:00")
 
 
