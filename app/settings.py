@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     alert_channels: Path | None = None
     # Internal hosts that webhooks may reach all the same, over http as well, as in hooks.internal,10.0.0.7.
     alert_allowed_hosts: str = ""
+    # Days after which what was delivered, given up or discarded is deleted, and so is what a replay has counted.
+    delivery_retention_days: int = Field(default=400, ge=30, le=36_500)
 
     # The TOML file that says which events become which facts, beside those that are understood as they are.
     event_mapping: Path | None = None

@@ -25,6 +25,7 @@ def test_every_setting_stands_in_the_readme(name: str) -> None:
         ("alert_again_points", "101", "less than or equal to 100"),
         ("alert_storm_share", "20 %", "valid integer"),
         ("alert_storm_minimum", "0", "greater than or equal to 1"),
+        ("delivery_retention_days", "29", "greater than or equal to 30"),
         ("log_level", "loud", "debug, info, warning or error"),
         ("auth_secret", "short", "at least 32 bytes"),
     ],

@@ -1,10 +1,14 @@
-"""The scheduler: once a second it takes the next daily slot, sends again what does not move, and says what is due."""
+"""The scheduler: once a second it takes the next daily slot, sends again what does not move, and says what is due.
+
+Once an hour it looks for what has been kept long enough.
+"""
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from redis import RedisError
@@ -23,12 +27,17 @@ from app.runs import sweeping
 from app.runs.execution import thresholds_of
 from app.runs.schedule import daily, take_next_slot
 from app.settings import Settings, get_settings
+from workers import retention
 
 PERIOD = timedelta(seconds=1)
 # Runs that one sweep sends at most. While as many messages wait already, more would only fill Redis.
 SENT_AT_ONCE = 100
 # A server that is up and says nothing must not stop the loop.
 STEP_TIMEOUT_SECONDS = 10
+# Once nothing is left that has been kept long enough, the next look at it has so much time.
+FORGETTING_PERIOD = timedelta(hours=1)
+
+Done = TypeVar("Done")
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +52,7 @@ async def keep_going(
     period: timedelta = PERIOD,
 ) -> None:
     """Take slots and sweep until cancelled, whatever PostgreSQL and Redis do meanwhile."""
+    forget_at = clock()
     while True:
         await _attempt("slot", _take_slot(database, settings, clock()))
         await _attempt("giving_up", _give_up(database, settings))
@@ -51,16 +61,20 @@ async def keep_going(
         for channel in channels:
             await _attempt("digests", _gather(database, settings, channel, clock()))
         await _attempt("deliveries", _nudge(database, queue, settings))
+        if clock() >= forget_at:
+            # While anything goes, the next turn goes on.
+            forget_at = clock() if await _forget(database, settings, clock()) else clock() + FORGETTING_PERIOD
         await asyncio.sleep(period.total_seconds())
 
 
-async def _attempt(step: str, work: Awaitable[None]) -> None:
-    """Do one step of a turn; when a server does not answer, the next turn tries again."""
+async def _attempt(step: str, work: Awaitable[Done]) -> Done | None:
+    """Do one step of a turn and return what it does; when a server does not answer, a later turn tries again."""
     try:
         async with asyncio.timeout(STEP_TIMEOUT_SECONDS):
-            await work
+            return await work
     except (DBAPIError, PoolTimeoutError, RedisError, OSError) as error:
         log.warning("step_failed", step=step, error=repr(error))
+        return None
 
 
 async def _take_slot(database: Database, settings: Settings, now: datetime) -> None:
@@ -94,6 +108,14 @@ async def _nudge(database: Database, queue: JobQueue, settings: Settings) -> Non
     async with database.begin() as session:
         await delivery.give_up(session)
         await delivery.nudge(session, after=timedelta(seconds=settings.sweep_after_seconds))
+
+
+async def _forget(database: Database, settings: Settings, now: datetime) -> bool:
+    """Have a batch of everything forgotten that has been kept long enough, and return whether there was anything."""
+    kinds = retention.kept(settings)
+    # Each by itself: what cannot be forgotten must not keep the others.
+    rows = [await _attempt(f"forgetting {kind.name}", retention.forget(database, kind, now)) for kind in kinds]
+    return any(rows)
 
 
 async def serve(settings: Settings) -> None:

@@ -185,7 +185,10 @@ ADD_REPLAYED_CLIENTS = text(
     "FROM unnest(CAST(:ids AS bigint[]), CAST(:alerts AS int[])) AS new(client_id, alerts)"
 )
 
-REPLAY = text("SELECT id, day, parameters FROM runs WHERE id = :run_id AND kind = 'REPLAY_ALERTS'")
+# Without what was asked nothing is left of it but that there was one.
+REPLAY = text(
+    "SELECT id, day, parameters FROM runs WHERE id = :run_id AND kind = 'REPLAY_ALERTS' AND parameters IS NOT NULL"
+)
 
 REPLAYED_DAYS = text("SELECT day, scored, alerts FROM alert_replay_days WHERE run_id = :run_id ORDER BY day")
 
@@ -193,3 +196,18 @@ REPLAYED_CLIENTS = text(
     "SELECT r.client_id, c.name, r.alerts FROM alert_replay_clients AS r JOIN clients AS c ON c.id = r.client_id "
     "WHERE r.run_id = :run_id ORDER BY r.alerts DESC, c.name_key, r.client_id LIMIT :limit"
 )
+
+OLDEST_REPLAY = text(
+    "SELECT id FROM runs WHERE id = (SELECT min(run_id) FROM alert_replay_days) AND finished_at < :before "
+    "FOR NO KEY UPDATE SKIP LOCKED"
+)
+
+FORGET_REPLAY = text("UPDATE runs SET parameters = NULL WHERE id = :run_id AND parameters IS NOT NULL")
+
+FORGET_REPLAYED_CLIENTS = text(
+    "DELETE FROM alert_replay_clients WHERE run_id = :run_id AND client_id IN "
+    "(SELECT client_id FROM alert_replay_clients WHERE run_id = :run_id ORDER BY client_id LIMIT :limit) "
+    "RETURNING client_id"
+)
+
+FORGET_REPLAYED_DAYS = text("DELETE FROM alert_replay_days WHERE run_id = :run_id RETURNING day")

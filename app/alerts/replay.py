@@ -118,10 +118,10 @@ async def carry_replay(database: Database, run: Claim, pace: Pace, progress: Pro
 
 
 async def report(connection: AsyncConnection, run_id: int) -> Replay:
-    """Return what a replay has counted so far. Raises NotFound for anything that is no replay."""
+    """Return what a replay has counted so far. Raises NotFound for what is no replay, or was forgotten."""
     found = await fetch(connection, queries.REPLAY, run_id=run_id)
     if not found:
-        raise NotFound("There is no replay of alerts with this id.")
+        raise NotFound("There is no replay of alerts with this id, or it is not kept any longer.")
     thresholds = Thresholds(**found[0].parameters["thresholds"])
     counted = await fetch(connection, queries.REPLAYED_DAYS, run_id=run_id)
     return Replay(
@@ -136,6 +136,24 @@ async def report(connection: AsyncConnection, run_id: int) -> Replay:
 async def noisiest(connection: AsyncConnection, run_id: int, limit: int) -> Sequence[Row[Any]]:
     """Return the clients with most alerts of a replay, at most `limit`."""
     return await fetch(connection, queries.REPLAYED_CLIENTS, run_id=run_id, limit=limit)
+
+
+async def forget(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete what the oldest replay has counted if it ended before a moment, at most `limit` clients at a time.
+
+    Returns how many rows went, 0 once no replay is so old. The run stays, since the audit trail names it.
+    """
+    found = await fetch(session, queries.OLDEST_REPLAY, before=before)
+    if not found:
+        return 0
+    run_id = found[0].id
+    # First of all, so that nobody reads a half of it.
+    await session.execute(queries.FORGET_REPLAY, {"run_id": run_id})
+    clients = len(await fetch(session, queries.FORGET_REPLAYED_CLIENTS, run_id=run_id, limit=limit))
+    if clients == limit:
+        return clients
+    # It is found by its days, which are no more than it was asked for.
+    return clients + len(await fetch(session, queries.FORGET_REPLAYED_DAYS, run_id=run_id))
 
 
 async def _raised(

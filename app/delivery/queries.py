@@ -166,6 +166,16 @@ GIVE_UP_USED_UP = _give_up(
     "status = 'PENDING' AND attempt >= CAST(:attempts AS integer) AND lease_until < statement_timestamp()"
 )
 
+# A digest goes after what it consisted of, which refers to it.
+FORGET_DELIVERIES = text(
+    "WITH old AS MATERIALIZED (SELECT id FROM deliveries AS d WHERE finished_at < :before "
+    "AND status IN ('DELIVERED', 'FAILED', 'DISCARDED') "
+    "AND NOT EXISTS (SELECT FROM deliveries AS m WHERE m.digest_id = d.id) "
+    "ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED), "
+    "attempts AS (DELETE FROM delivery_attempts WHERE delivery_id = ANY(ARRAY(SELECT id FROM old))) "
+    "DELETE FROM deliveries WHERE id = ANY(ARRAY(SELECT id FROM old)) RETURNING id"
+)
+
 BEGIN_DIGEST = text(
     "UPDATE channels SET digested_at = :moment WHERE name = :channel AND configured AND disabled_at IS NULL "
     "AND (digested_at IS NULL OR digested_at < :moment) RETURNING name"

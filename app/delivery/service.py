@@ -118,6 +118,11 @@ async def give_up(session: AsyncSession) -> int:
     return len(found)
 
 
+async def forget(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete deliveries that ended before a moment, with their attempts, at most `limit`; return how many."""
+    return len(await fetch(session, queries.FORGET_DELIVERIES, before=before, limit=limit))
+
+
 async def enable(session: AsyncSession, name: str, *, actor: str, now: datetime, request_id: str | None) -> Row[Any]:
     """Enable a channel that its receiver had disabled, and return it; one that is enabled stays as it is.
 

@@ -1,7 +1,7 @@
 """What it costs to list, nudge and give up deliveries when there are very many: what is looked for, and no other."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -107,3 +107,13 @@ async def test_what_may_still_be_sent_is_not_looked_at_to_give_up(large: Databas
     for statement in (late, used_up):
         for plan in await plans(large, statement):
             assert plan.rows_read("deliveries") == 0
+
+
+async def test_what_is_not_old_is_not_looked_at_to_forget(large: Database) -> None:
+    async def forget(connection: AsyncConnection) -> None:
+        before = datetime.now(UTC) - timedelta(days=400)
+        await connection.execute(queries.FORGET_DELIVERIES, {"before": before, "limit": 1000})
+
+    for plan in await plans(large, forget):
+        assert plan.rows_read("deliveries") == 0
+        assert plan.rows_read("delivery_attempts") == 0
