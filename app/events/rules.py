@@ -215,19 +215,24 @@ def cell_of(value: object) -> str | None:
 def session_length(parts: Mapping[str, object], ended_at: datetime) -> tuple[datetime, Decimal]:
     """Return when a session that ended at `ended_at` began, and its length in minutes.
 
-    Raises UnusableEvent where neither its length nor its beginning is given, or it ended before it began.
+    Raises UnusableEvent where neither its length nor its beginning is given, it ended before it began, or it is so long
+    that it began before anything can have happened.
     """
     started_at, minutes, seconds = (parts.get(part) for part in ("started_at", "duration_minutes", "duration_seconds"))
     if minutes is None and isinstance(seconds, Decimal):
         minutes = _minutes(seconds)
-    if isinstance(minutes, Decimal):
-        length = timedelta(seconds=float(minutes * 60))
-        return (started_at if isinstance(started_at, datetime) else ended_at - length), minutes
-    if not isinstance(started_at, datetime):
+    if isinstance(started_at, datetime):
+        if started_at > ended_at:
+            raise UnusableEvent("started_at is after the session's end")
+        if not isinstance(minutes, Decimal):
+            minutes = _minutes(Decimal((ended_at - started_at) // timedelta(microseconds=1)) / 1_000_000)
+        return started_at, minutes
+    if not isinstance(minutes, Decimal):
         raise UnusableEvent("duration_minutes is missing, and so are duration_seconds and started_at: give one of them")
-    if started_at > ended_at:
-        raise UnusableEvent("started_at is after the session's end")
-    return started_at, _minutes(Decimal((ended_at - started_at) // timedelta(microseconds=1)) / 1_000_000)
+    begun_at = ended_at - timedelta(seconds=float(minutes * 60))
+    if begun_at.year < cells.FIRST_YEAR:
+        raise UnusableEvent(f"the session began before {cells.FIRST_YEAR}")
+    return begun_at, minutes
 
 
 def _minutes(seconds: Decimal) -> Decimal:
