@@ -93,8 +93,11 @@ class _Traits:
 
     def of_client(self) -> dict[str, Any]:
         """Return the columns of a client that the traits give."""
-        values = {column: self._read(trait, _CLIENT_PARSERS[column]) for trait, column in _TRAITS.items()}
-        given = {column: value for column, value in values.items() if value is not None}
+        given: dict[str, Any] = {}
+        for trait, column in _TRAITS.items():
+            value = self._read(trait, _CLIENT_PARSERS[column])
+            if value is not None:
+                given.setdefault(column, value)
         employees = self._read("employees", cells.count) if "size" not in given else None
         if isinstance(employees, int):
             given["size"] = next(size for least, size in _SIZES if employees >= least)
@@ -113,7 +116,7 @@ class _Traits:
         try:
             return None if cell is None else _parse(parse, cell)
         except ValueError:
-            self.unusable.append(name[: cells.MAX_TEXT])
+            self.unusable.append(cells.printable(name, cells.MAX_TEXT))
             return None
 
 
@@ -121,6 +124,9 @@ def _parse(parse: Callable[[str], object], cell: str) -> object:
     if cells.text_problem((cell,)) is not None:
         raise ValueError("holds a character that no text has")
     return parse(cell)
+
+
+Values = tuple[Any, ...]
 
 
 class Session(NamedTuple):
@@ -138,8 +144,8 @@ class Session(NamedTuple):
 class Row:
     """The values of one key, and the numbers of the messages that they come from."""
 
-    values: list[Any]
-    messages: list[int] = field(default_factory=list)
+    values: Values
+    messages: list[int]
 
 
 @dataclass(slots=True)
@@ -155,29 +161,33 @@ class Facts:
     def add(self, kind: str, number: int, *values: object) -> None:
         """Add a row of values in the order of the kind's columns; what they leave out stays as it was."""
         rows = self.rows.setdefault(kind, {})
-        row = rows.get(values[: _WIDTHS[kind]])
+        key = values[: _WIDTHS[kind]]
+        row = rows.get(key)
         if row is None:
-            row = rows[values[: _WIDTHS[kind]]] = Row(list(values))
-        elif kind in _MERGES:
-            _MERGES[kind](row.values, values)
-        else:
-            row.values = [new if new is not None else old for old, new in zip(row.values, values, strict=True)]
+            rows[key] = Row(values, [number])
+            return
+        merge = _MERGES.get(kind, _merge_given)
+        row.values = merge(row.values, values)
         row.messages.append(number)
 
 
 _WIDTHS = {name: len(kind.key) for name, kind in KINDS.items()}
 
 
-def _merge_seen(row: list[Any], values: tuple[Any, ...]) -> None:
-    row[2] = min(row[2], values[2])
+def _merge_given(row: Values, new: Values) -> Values:
+    return tuple(known if value is None else value for known, value in zip(row, new, strict=True))
 
 
-def _merge_uses(row: list[Any], values: tuple[Any, ...]) -> None:
-    row[2], row[3] = min(row[2], values[2]), max(row[3], values[3])
+def _merge_seen(row: Values, new: Values) -> Values:
+    return (*row[:2], min(row[2], new[2]))
+
+
+def _merge_uses(row: Values, new: Values) -> Values:
+    return (*row[:2], min(row[2], new[2]), max(row[3], new[3]))
 
 
 # What does not follow the rule that the later row wins.
-_MERGES: Mapping[str, Callable[[list[Any], tuple[Any, ...]], None]] = {
+_MERGES: Mapping[str, Callable[[Values, Values], Values]] = {
     "seen_members": _merge_seen,
     "feature_uses": _merge_uses,
 }
@@ -194,11 +204,7 @@ def facts_of(
     for number, message in messages:
         client, member = message.client, message.member
         if message.type is EventType.GROUP:
-            values = dict(message.parts)
-            if client not in known and "name" not in values:
-                # Senders often name a group by its id alone.
-                values |= {"name": client, "name_key": name_key(str(client))}
-            facts.add("clients", number, client, *(values.get(column.name) for column in KINDS["clients"].values))
+            facts.add("clients", number, client, *(message.parts.get(name) for name in _CLIENT_PARSERS))
         elif message.fact is not None:
             _add_fact(facts, number, message, features)
         elif message.type in {EventType.TRACK, EventType.PAGE, EventType.SCREEN}:
@@ -210,6 +216,11 @@ def facts_of(
             facts.add("seen_members", number, client, member, message.at)
             if message.type is EventType.IDENTIFY and message.parts:
                 facts.add("members", number, client, member, message.parts["created_at"], None)
+    for row in facts.rows.get("clients", {}).values():
+        external_id, name = row.values[:2]
+        if external_id not in known and name is None:
+            # Senders often name a group by its id alone.
+            row.values = (external_id, external_id, name_key(external_id), *row.values[3:])
     return facts
 
 

@@ -23,9 +23,10 @@ SEEN_EARLIER = text(
 # In the order of the key, so that two who send the same messages at once wait for each other, but never in a circle.
 REMEMBER = text(
     "INSERT INTO events (day, message_id, at, received_at, type, name, client, member) "
-    "SELECT * FROM unnest(CAST(:day AS date[]), CAST(:message_id AS text[]), CAST(:at AS timestamptz[]), "
-    "CAST(:received_at AS timestamptz[]), CAST(:type AS text[]), CAST(:name AS text[]), CAST(:client AS text[]), "
-    "CAST(:member AS text[])) AS new(day, message_id, at, received_at, type, name, client, member) "
+    "SELECT (at AT TIME ZONE 'UTC')::date, message_id, at, :received_at, type, name, client, member "
+    "FROM unnest(CAST(:message_id AS text[]), CAST(:at AS timestamptz[]), CAST(:type AS text[]), "
+    "CAST(:name AS text[]), CAST(:client AS text[]), CAST(:member AS text[])) "
+    "AS new(message_id, at, type, name, client, member) "
     "ORDER BY 1, 2 ON CONFLICT (day, message_id) DO NOTHING RETURNING day, message_id"
 )
 

@@ -111,10 +111,10 @@ async def _remember(session: AsyncSession, messages: Sequence[Message], now: dat
     kept = [messages[number] for number in first.values()]
     if not kept:
         return []
-    columns = ("day", "message_id", "at", "received_at", "type", "name", "client", "member")
+    columns = ("message_id", "at", "type", "name", "client", "member")
     arrays = {column: [getattr(message, column) for message in kept] for column in columns}
-    inserted = await fetch(session, queries.REMEMBER, **arrays)
-    return sorted((first[row.day, row.message_id], messages[first[row.day, row.message_id]]) for row in inserted)
+    inserted = await fetch(session, queries.REMEMBER, received_at=now, **arrays)
+    return [(number, messages[number]) for number in sorted(first[row.day, row.message_id] for row in inserted)]
 
 
 async def _known(session: AsyncSession, clients: Collection[str]) -> dict[str, int]:
@@ -142,7 +142,7 @@ async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime) ->
         rows = list(facts.rows.get(name, {}).values())
         if not rows:
             continue
-        staged = [(number, tuple(row.values)) for number, row in enumerate(rows)]
+        staged = [(number, row.values) for number, row in enumerate(rows)]
         for outcome in await ingest.store(session, KINDS[name], staged, now=now):
             for number, reason in outcome.rejected:
                 refused |= dict.fromkeys(rows[number].messages, reason)

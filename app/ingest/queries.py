@@ -1,4 +1,4 @@
-"""Every SQL statement of the import: staging a chunk by COPY, and one set-based upsert for each kind of file."""
+"""Every SQL statement of the import: one set-based upsert for each kind of file, of rows that come as arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import AdvisoryLock
 from app.ingest.feeds import FEEDS
-from app.ingest.formats import FileKind
+from app.ingest.formats import KINDS, FileKind
 from app.ingest.targets import PARENTS, TARGETS, Target
 
 
@@ -35,54 +35,43 @@ async def begin_chunk(session: AsyncSession) -> None:
     other.
     """
     # A chunk is few rows beside the stored ones, so every join goes row by row through a key. The planner, which
-    # knows nothing of a table made a moment ago, would now and then read all logins instead.
+    # knows neither how many rows the arrays hold nor how large the tables grow, would now and then read all logins
+    # instead; and as there is one plan only, it is made once.
     await session.execute(
         text(
-            "SELECT pg_advisory_xact_lock(:lock),"
-            " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+            "SELECT pg_advisory_xact_lock(:lock), set_config('plan_cache_mode', 'force_generic_plan', true), "
+            "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), "
+            "set_config('enable_seqscan', 'off', true)"
         ),
         {"lock": AdvisoryLock.IMPORT},
     )
 
 
 async def driver_connection(session: AsyncSession) -> Any:
-    """Return the asyncpg connection below the session, for COPY; the session must have begun its transaction."""
+    """Return the asyncpg connection below the session, which must have begun its transaction."""
     return (await (await session.connection()).get_raw_connection()).driver_connection
 
 
-async def stage(driver: Any, kind: FileKind, rows: Sequence[tuple[object, ...]]) -> None:
-    """Copy `rows` (line, round, and the kind's columns) into a table of this transaction only."""
-    columns = ", ".join(f"{column.name} {column.sql_type}" for column in kind.columns)
-    # The table is made anew for each chunk, which also makes the server plan the upsert for the tables as they are now.
-    await driver.execute(f"CREATE TEMPORARY TABLE staged (line bigint, round integer, {columns}) ON COMMIT DROP")
-    await driver.copy_records_to_table(
-        "staged", records=rows, columns=["line", "round", *(column.name for column in kind.columns)]
-    )
-
-
-async def unstage(driver: Any) -> None:
-    """Drop what was staged, before rows of another kind are."""
-    await driver.execute("DROP TABLE staged")
-
-
-async def settle_clients(driver: Any, now: datetime) -> None:
-    """Give staged clients their status where only `churned_at` tells it, and lock what their upsert will change."""
-    await driver.execute("UPDATE staged SET status = 'CHURNED' WHERE status IS NULL AND churned_at <= $1", now)
+async def lock_clients(driver: Any, external_ids: Sequence[object]) -> None:
+    """Lock what the upsert of these clients will change."""
     await driver.execute(
-        "SELECT FROM clients WHERE external_id IN (SELECT external_id FROM staged) ORDER BY id FOR NO KEY UPDATE"
+        "SELECT FROM clients WHERE external_id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE", external_ids
     )
     # A trigger counts new and changed clients one after the other, so the counts are locked as a whole, and only
     # after the clients: a recalculation at the same time takes both in the same order.
     await driver.execute("LOCK TABLE portfolio_counts IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def create_members(driver: Any) -> None:
-    """Create the members that only the staged logins tell of, and correct those known by later logins only."""
+async def create_members(
+    driver: Any, clients: Sequence[object], members: Sequence[object], at: Sequence[object]
+) -> None:
+    """Create the members that only logins tell of, and correct those known by later logins only."""
     await driver.execute(
         """
         WITH seen AS (
             SELECT client.id AS client_id, s.member AS external_id, min(s.at) AS first_at
-            FROM staged s JOIN clients client ON client.external_id = s.client
+            FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS s(client, member, at)
+            JOIN clients client ON client.external_id = s.client
             GROUP BY 1, 2
         ), affected AS MATERIALIZED (
             SELECT seen.*, m.id
@@ -94,13 +83,19 @@ async def create_members(driver: Any) -> None:
             ORDER BY client_id, external_id
         )
         UPDATE members m SET created_at = affected.first_at FROM affected WHERE m.id = affected.id
-        """
+        """,
+        clients,
+        members,
+        at,
     )
 
 
-async def upsert(driver: Any, kind: FileKind, round_: int) -> Outcome:
-    """Store the staged rows of one round, in which no key occurs twice, and tell what became of them."""
-    row = await driver.fetchrow(_upsert_statement(kind.name), round_)
+async def upsert(driver: Any, kind: FileKind, columns: Sequence[Sequence[object]]) -> Outcome:
+    """Store rows, in which no key occurs twice, and tell what became of them.
+
+    `columns` are the lines of the rows, and then the values of each of the kind's columns.
+    """
+    row = await driver.fetchrow(_upsert_statement(kind.name), *columns)
     rejected = list(zip(row["lines"] or (), row["reasons"] or (), strict=True))
     delivered = dict(zip(row["clients"] or (), row["moments"] or (), strict=True))
     return Outcome(row["new"], row["changed"], row["unchanged"], rejected, delivered)
@@ -112,7 +107,9 @@ def _upsert_statement(name: str) -> str:
 
     Rows that change nothing are neither written nor locked, and a row that is refused touches nothing.
     """
-    target = TARGETS[name]
+    kind, target = KINDS[name], TARGETS[name]
+    arrays = ", ".join(f"${number}::{column.sql_type}[]" for number, column in enumerate(kind.columns, 2))
+    names = ", ".join(column.name for column in kind.columns)
     on_key = " AND ".join(f"t.{column} = {staged}" for column, staged in target.key.items())
     new_values = {
         **target.key,
@@ -135,8 +132,8 @@ def _upsert_statement(name: str) -> str:
     return f"""
         WITH resolved AS (
             SELECT s.*{"".join(f", {parent}.id AS {parent}_id" for parent in target.parents)}
-            FROM staged s {" ".join(_join(parent) for parent in target.parents)}
-            WHERE s.round = $1
+            FROM unnest($1::bigint[], {arrays}) AS s(line, {names})
+            {" ".join(_join(parent) for parent in target.parents)}
         ), judged AS MATERIALIZED (
             SELECT s.*, {is_new} AS is_new, {differs or "false"} AS differs, {_reason(target)} AS reason
             FROM resolved s LEFT JOIN {target.table} t ON {on_key}

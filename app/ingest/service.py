@@ -177,15 +177,14 @@ async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, n
     A key that comes again counts as it would in a later file. `now` decides whether a client that churns at a given
     time, and whose status is not given, has churned already.
     """
-    staged, rounds = _in_rounds(kind, rows)
-    driver = await queries.driver_connection(session)
-    await queries.stage(driver, kind, staged)
     if kind.name == "clients":
-        await queries.settle_clients(driver, now)
+        rows = [(line, _settled(kind, values, now)) for line, values in rows]
+    driver = await queries.driver_connection(session)
+    if kind.name == "clients":
+        await queries.lock_clients(driver, [values[0] for _, values in rows])
     elif kind.name == "logins":
-        await queries.create_members(driver)
-    outcomes = [await queries.upsert(driver, kind, round_) for round_ in range(rounds)]
-    await queries.unstage(driver)
+        await queries.create_members(driver, *zip(*(values[:3] for _, values in rows), strict=True))
+    outcomes = [await queries.upsert(driver, kind, columns) for columns in _rounds(kind, rows)]
     if kind.name in FEEDS:
         await feeds.delivered(session, FEEDS[kind.name][0], _latest(outcomes), now)
     return outcomes
@@ -201,17 +200,35 @@ def _latest(outcomes: Sequence[Outcome]) -> Mapping[int, datetime | None]:
     return latest
 
 
-def _in_rounds(kind: FileKind, rows: Sequence[Row]) -> tuple[list[tuple[object, ...]], int]:
-    """Return the rows with their line and round, and the number of rounds.
+def _settled(kind: FileKind, values: tuple[object, ...], now: datetime) -> tuple[object, ...]:
+    """Return a client's values with the status that `churned_at` tells where nothing else does."""
+    given = dict(zip((column.name for column in kind.columns), values, strict=True))
+    churned_at = given["churned_at"]
+    if given["status"] is None and isinstance(churned_at, datetime) and churned_at <= now:
+        given["status"] = "CHURNED"
+    return tuple(given.values())
+
+
+def _rounds(kind: FileKind, rows: Sequence[Row]) -> list[list[Sequence[object]]]:
+    """Return the columns of the rows, the lines first, in rounds.
 
     A key that comes again goes into a later round, so that each round stores a key once and a repeated key means
     within a chunk what it means across chunks and files: what the later row gives wins, what it leaves out stays.
     """
     width = len(kind.key)
+    if len({values[:width] for _, values in rows}) == len(rows):
+        return [_columns(rows)]
     times: Counter[tuple[object, ...]] = Counter()
-    staged = []
+    rounds: list[list[Row]] = []
     for line, values in rows:
         key = values[:width]
-        staged.append((line, times[key], *values))
+        if times[key] == len(rounds):
+            rounds.append([])
+        rounds[times[key]].append((line, values))
         times[key] += 1
-    return staged, max(times.values())
+    return [_columns(round_) for round_ in rounds]
+
+
+def _columns(rows: Sequence[Row]) -> list[Sequence[object]]:
+    lines, values = zip(*rows, strict=True)
+    return [lines, *zip(*values, strict=True)]
