@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.status import Status
 
 from app.embedded import Servers
-from benchmarks import calculation, importing, report, serving
+from benchmarks import calculation, events, importing, report, serving
 from benchmarks.data import STRIDE
 from benchmarks.report import Result
 from benchmarks.servers import environment, fill, make_database, private_servers
 
 SIZES = (1_000, 10_000, 100_000)
-PARTS = ("recalculation", "portfolio", "details", "import")
+PARTS = ("recalculation", "portfolio", "details", "import", "events")
 # The size at which one client's page and its peers are measured, when it is among the sizes.
 DETAILS_AT = 10_000
 
@@ -52,7 +52,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with private_servers() as servers, console.status("starting") as status:
-            for size in sizes if parts - {"import"} else []:
+            for size in sizes if parts - {"import", "events"} else []:
                 at_size = functools.partial(_tell, status, size)
                 url = make_database(servers, f"clients_{size}")
                 fill(url, size, at_size)
@@ -68,6 +68,9 @@ def main() -> None:
                     keep(serving.details(size, env, at_size))
             if "import" in parts:
                 keep(importing.measure(make_database(servers, "importing"), status.update))
+            if "events" in parts:
+                url = make_database(servers, "events")
+                keep(events.measure(url, environment(servers, url), status.update))
             machine = report.machine(asyncio.run(_version(servers)))
     except KeyboardInterrupt:
         console.print("Interrupted; nothing is left behind.")

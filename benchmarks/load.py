@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many times a request is sent, and over how many connections at once."""
+    """How many times requests are sent, and over how many connections at once; the bodies take turns."""
 
     port: int
     method: str
     path: str
     headers: dict[str, str]
-    body: str
+    bodies: list[str]
     concurrency: int
     requests: int
     warm_up: int
@@ -29,8 +29,8 @@ def as_json(load: Load) -> str:
     return json.dumps(asdict(load))
 
 
-def _request(load: Load) -> bytes:
-    body = load.body.encode()
+def _request(load: Load, content: str) -> bytes:
+    body = content.encode()
     headers = {"Host": "127.0.0.1", "Content-Length": str(len(body)), **load.headers}
     lines = [f"{load.method} {load.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
@@ -49,16 +49,16 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
 
 async def run(load: Load) -> dict[str, object]:
     """Return the seconds that the requests took altogether and each of them, and the first answer."""
-    request = _request(load)
+    prepared = [_request(load, body) for body in load.bodies]
     latencies: list[float] = []
     left = iter(range(load.requests))
 
     async def client(requests: int | None) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", load.port, limit=2**22)
         answer = b""
-        for _ in left if requests is None else range(requests):
+        for number in left if requests is None else range(requests):
             began = time.perf_counter()
-            answer = await _ask(reader, writer, request)
+            answer = await _ask(reader, writer, prepared[number % len(prepared)])
             if requests is None:
                 latencies.append(time.perf_counter() - began)
         writer.close()
@@ -67,9 +67,9 @@ async def run(load: Load) -> dict[str, object]:
 
     answers = await asyncio.gather(*(client(load.warm_up) for _ in range(load.concurrency)))
     started = time.perf_counter()
-    await asyncio.gather(*(client(None) for _ in range(load.concurrency)))
+    answers += await asyncio.gather(*(client(None) for _ in range(load.concurrency)))
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, "latencies": sorted(latencies), "answer": answers[0].decode()}
+    return {"seconds": seconds, "latencies": sorted(latencies), "answer": next(filter(None, answers)).decode()}
 
 
 if __name__ == "__main__":

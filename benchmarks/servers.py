@@ -79,8 +79,8 @@ def environment(servers: Servers, url: str) -> dict[str, str]:
 
 
 @contextmanager
-def web_process(command: list[str], env: Mapping[str, str]) -> Iterator[int]:
-    """Yield the port on which `python -m command ... --port PORT` serves until the end of the block."""
+def web_process(command: list[str], env: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """Yield the port on which `python -m command ... --port PORT` serves until the end of the block, and its number."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -98,7 +98,7 @@ def web_process(command: list[str], env: Mapping[str, str]) -> Iterator[int]:
             if child.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{' '.join(command)} does not start")
             time.sleep(0.05)
-        yield port
+        yield port, child.process.pid
     finally:
         stop_child(child, signal.SIGTERM)
 
@@ -109,3 +109,10 @@ def _answers(port: int) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def peak_memory_of(pid: int) -> float:
+    """Return the most memory that a running process has had, in MiB, as Linux tells it; 0 elsewhere."""
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)

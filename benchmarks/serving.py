@@ -44,11 +44,11 @@ def portfolio(
     """
     ours: dict[int, Speed] = {}
     theirs: dict[int, Speed] = {}
-    with web_process(["app.cli", "web"], env) as port, web_process(["benchmarks.handwritten"], env) as other:
+    with web_process(["app.cli", "web"], env) as (port, _), web_process(["benchmarks.handwritten"], env) as (other, _):
         for concurrency in REQUESTS:
             tell(f"portfolio page at concurrency {concurrency}")
             ours[concurrency] = _graphql(port, env, "portfolio", "Portfolio", {}, concurrency=concurrency)
-            theirs[concurrency] = _send(Load(other, "POST", "/portfolio", {}, "", concurrency, *_counts(concurrency)))
+            theirs[concurrency] = send(Load(other, "POST", "/portfolio", {}, [""], concurrency, *_counts(concurrency)))
     if _instants(ours[1].answer) != _instants(theirs[1].answer):
         raise RuntimeError("the API and the hand-written endpoint return different pages")
     results = []
@@ -66,7 +66,7 @@ def portfolio(
 
 def details(clients: int, env: dict[str, str], tell: Callable[[str], None]) -> list[Result]:
     """Return the speed of one client's page, and of benchmarks among all clients."""
-    with web_process(["app.cli", "web"], env) as port:
+    with web_process(["app.cli", "web"], env) as (port, _):
         tell("one client's page")
         client = global_id("Client", clients // 2)
         page = _graphql(port, env, "client", "ClientDetail", {"id": client})
@@ -99,13 +99,13 @@ def _graphql(
     document = (OPERATIONS / f"{file}.graphql").read_text(encoding="utf-8")
     body = json.dumps({"query": document, "operationName": operation, "variables": variables})
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-    speed = _send(Load(port, "POST", "/graphql", headers, body, concurrency, *_counts(concurrency)))
+    speed = send(Load(port, "POST", "/graphql", headers, [body], concurrency, *_counts(concurrency)))
     if "errors" in speed.answer:
         raise RuntimeError(f"{operation} was answered with {speed.answer['errors']}")
     return speed
 
 
-def _send(load: Load) -> Speed:
+def send(load: Load) -> Speed:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"],
         input=as_json(load),

@@ -1,0 +1,192 @@
+"""Events over HTTP: as they come in through `POST /v1/batch`, against COPY of the same rows and one INSERT for each."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+import orjson
+
+from app.auth import write_keys
+from app.database import Database
+from app.ingest.service import import_path
+from benchmarks.load import Load
+from benchmarks.report import Result
+from benchmarks.servers import peak_memory_of, web_process
+from benchmarks.serving import send
+
+CLIENTS, MEMBERS = 1_000, 20
+EVENTS, OF_A_BATCH, CONNECTIONS = 100_000, 100, 8
+# Single inserts are so slow that fewer of them tell as much.
+SINGLE_EVENTS = 10_000
+COLUMNS = ("day", "message_id", "at", "received_at", "type", "name", "client", "member")
+# What is sent has just happened.
+SENT_WITHIN = timedelta(minutes=1)
+# What a product sends: how many of 20 events are of each name, and the property that names their object.
+MIX = (
+    ("Page Viewed", 7, None),
+    ("Feature Used", 5, "feature"),
+    ("Logged In", 4, None),
+    ("Case Opened", 1, "case_id"),
+    ("Case Resolved", 1, "case_id"),
+    ("Ticket Opened", 1, "ticket_id"),
+    ("Campaign Responded", 1, "campaign_id"),
+)
+NAMES = [(name, part) for name, times, part in MIX for _ in range(times)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many events there were, and the seconds that they took."""
+
+    events: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+def measure(url: str, env: dict[str, str], tell: Callable[[str], None]) -> list[Result]:
+    """Return how fast events of known clients and members are stored, durably, with everything that they amount to."""
+    tell("making clients and members")
+    key = asyncio.run(_prepare(url))
+    now = datetime.now(UTC)
+    tell(f"copying {EVENTS:,} events into a table without an index")
+    copied = asyncio.run(_copy(url, now))
+    tell(f"inserting {SINGLE_EVENTS:,} events one by one")
+    inserted = asyncio.run(_insert(url, now))
+    with web_process(["app.cli", "web"], env) as (port, pid):
+        tell("warming up")
+        send(_load(port, _bodies("warm", 10_000, now, key)))
+        tell(f"sending {EVENTS:,} events in batches of {OF_A_BATCH}")
+        speed = send(_load(port, _bodies("event", EVENTS, now, key)))
+        peak = peak_memory_of(pid)
+    stored = asyncio.run(_stored(url))
+    if stored != EVENTS + 10_000:
+        raise RuntimeError(f"{stored} events were stored")
+    sent = speed.rate * OF_A_BATCH
+    ratios = f"{sent / copied.per_second:.2f} of COPY, {sent / inserted.per_second:.1f} times single inserts"
+    latency = f"p50 {speed.p50:.0f} ms, p95 {speed.p95:.0f} ms a batch, peak memory {peak:.0f} MiB"
+    what = f"{EVENTS:,} events, {OF_A_BATCH} a batch, {CONNECTIONS} connections"
+    return [
+        Result(what, CLIENTS, f"{sent:,.0f} events/s, {latency}", ratios),
+        Result("the same rows by COPY, one connection, no index", CLIENTS, f"{copied.per_second:,.0f} rows/s"),
+        Result(
+            f"the same rows by one INSERT each, {CONNECTIONS} connections",
+            CLIENTS,
+            f"{inserted.per_second:,.0f} rows/s",
+        ),
+    ]
+
+
+def _load(port: int, bodies: list[str]) -> Load:
+    return Load(port, "POST", "/v1/batch", {"Content-Type": "application/json"}, bodies, CONNECTIONS, len(bodies), 0)
+
+
+def _events(prefix: str, count: int, now: datetime) -> Iterator[dict[str, Any]]:
+    """Yield events in the order of time, each of another client than the one before."""
+    for number in range(count):
+        name, part = NAMES[number % len(NAMES)]
+        client, member = number * 7919 % CLIENTS, number * 31 % MEMBERS
+        at = now - SENT_WITHIN * (1 - number / count)
+        # A case is opened and resolved under one number.
+        properties = {} if part is None else {part: f"{part}-{number % 17 if part == 'feature' else number // 20}"}
+        yield {
+            "type": "track",
+            "messageId": f"{prefix}-{number}-4f7c1a52-8f0e-4a36",
+            "timestamp": at.isoformat(timespec="milliseconds"),
+            "userId": f"member-{client}-{member}",
+            "event": name,
+            "context": {"groupId": f"client-{client}", "library": {"name": "benchmark", "version": "1"}},
+            "properties": properties,
+            "integrations": {},
+        }
+
+
+def _bodies(prefix: str, count: int, now: datetime, key: str) -> list[str]:
+    events = list(_events(prefix, count, now))
+    return [
+        orjson.dumps({"batch": events[first : first + OF_A_BATCH], "writeKey": key}).decode()
+        for first in range(0, count, OF_A_BATCH)
+    ]
+
+
+def _rows(prefix: str, count: int, now: datetime) -> list[tuple[object, ...]]:
+    return [
+        (
+            (at := datetime.fromisoformat(event["timestamp"])).date(),
+            event["messageId"],
+            at,
+            now,
+            "TRACK",
+            event["event"],
+            event["context"]["groupId"],
+            event["userId"],
+        )
+        for event in _events(prefix, count, now)
+    ]
+
+
+async def _prepare(url: str) -> str:
+    """Make the clients and members that the events are of, and return a write key."""
+    database = Database(url, pool_size=2)
+    try:
+        with TemporaryDirectory(prefix="client-health-benchmarks-") as folder:
+            clients = ["external_id,name", *(f"client-{number},Client {number}" for number in range(CLIENTS))]
+            members = ["client,external_id"]
+            members += [f"client-{c},member-{c}-{m}" for c in range(CLIENTS) for m in range(MEMBERS)]
+            (Path(folder) / "clients.csv").write_text("\n".join(clients))
+            (Path(folder) / "members.csv").write_text("\n".join(members))
+            await import_path(database, Path(folder), now=datetime.now(UTC))
+        async with database.begin() as session:
+            return await write_keys.create(session, "benchmark", datetime.now(UTC))
+    finally:
+        await database.close()
+
+
+async def _copy(url: str, now: datetime) -> Rate:
+    rows = _rows("copied", EVENTS, now)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("CREATE TABLE copied (LIKE events)")
+        started = time.perf_counter()
+        await connection.copy_records_to_table("copied", records=rows, columns=COLUMNS)
+        return Rate(EVENTS, time.perf_counter() - started)
+    finally:
+        await connection.close()
+
+
+async def _insert(url: str, now: datetime) -> Rate:
+    rows = iter(_rows("inserted", SINGLE_EVENTS, now))
+    pool = await asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS)
+    try:
+        await pool.execute("CREATE TABLE inserted (LIKE events)")
+
+        async def insert() -> None:
+            async with pool.acquire() as connection:
+                statement = await connection.prepare(
+                    f"INSERT INTO inserted ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+                )
+                for row in rows:
+                    await statement.fetch(*row)
+
+        started = time.perf_counter()
+        await asyncio.gather(*(insert() for _ in range(CONNECTIONS)))
+        return Rate(SINGLE_EVENTS, time.perf_counter() - started)
+    finally:
+        await pool.close()
+
+
+async def _stored(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM events"))
+    finally:
+        await connection.close()
