@@ -86,7 +86,10 @@ OTHER_ACTIVITY = text(
     "SELECT c.id, greatest("
     "(SELECT max(opened_at) FROM cases WHERE client_id = c.id AND opened_at <= :as_of), "
     "(SELECT max(closed_at) FROM campaigns WHERE client_id = c.id AND closed_at <= :as_of), "
-    "(SELECT max(at) FROM campaign_responses WHERE client_id = c.id AND at <= :as_of)"
+    "(SELECT max(at) FROM campaign_responses WHERE client_id = c.id AND at <= :as_of), "
+    # Of a day of events the first and the latest moment are known: in between there was activity all the time.
+    "(SELECT least(last_at, :as_of) FROM activity_days WHERE client_id = c.id AND first_at <= :as_of "
+    "ORDER BY day DESC LIMIT 1)"
     ") AS at FROM unnest(CAST(:ids AS bigint[])) AS c(id)"
 )
 

@@ -15,11 +15,14 @@ from tests.factories import (
     add_login,
     add_member,
     add_response,
+    add_rows,
     add_ticket,
     rows_of,
     utc,
 )
 from tests.health.helpers import AS_OF, BEFORE_START, CALCULATED, DAY, INSTANT, RECENTLY, START, current, score, stored
+
+LONG_AGO = utc("2021-05-05T05:05")
 
 
 async def test_a_login_counts_from_the_first_instant_of_the_window_to_as_of(database: Database) -> None:
@@ -211,7 +214,7 @@ async def test_the_last_activity_is_the_latest_fact_of_any_kind_up_to_as_of(
     database: Database, source: str, long_ago: bool
 ) -> None:
     """A fact just after `as_of` does not hide the one before it, and one from before the window counts."""
-    client, seen = await add_client(database), utc("2021-05-05T05:05") if long_ago else AS_OF
+    client, seen = await add_client(database), LONG_AGO if long_ago else AS_OF
     for moment in (seen - timedelta(hours=1), seen, AS_OF + INSTANT):
         match source:
             case "login":
@@ -232,5 +235,28 @@ async def test_the_last_activity_is_the_latest_fact_of_any_kind_up_to_as_of(
                 await add_ticket(database, client, opened_at=moment)
             case "ticket closed":
                 await add_ticket(database, client, closed_at=moment)
+    await score(database, client)
+    assert (await current(database, client))["last_activity_at"] == seen
+
+
+@pytest.mark.parametrize(
+    ("days", "seen"),
+    [
+        # The day of `as_of` is not over: its latest moment may lie behind, its first does not.
+        ([(AS_OF - timedelta(hours=2), AS_OF + INSTANT)], AS_OF),
+        ([(AS_OF - timedelta(hours=2), AS_OF - timedelta(hours=1))], AS_OF - timedelta(hours=1)),
+        ([(AS_OF + INSTANT, AS_OF + INSTANT)], None),
+        ([(LONG_AGO, LONG_AGO + INSTANT), (AS_OF + INSTANT, AS_OF + INSTANT)], LONG_AGO + INSTANT),
+    ],
+)
+async def test_events_that_are_no_facts_are_activity(
+    database: Database, days: list[tuple[datetime, datetime]], seen: datetime | None
+) -> None:
+    client = await add_client(database)
+    rows = [
+        {"client_id": client, "day": first.date(), "events": 2, "first_at": first, "last_at": last}
+        for first, last in days
+    ]
+    await add_rows(database, "activity_days", rows)
     await score(database, client)
     assert (await current(database, client))["last_activity_at"] == seen
