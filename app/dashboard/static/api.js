@@ -30,33 +30,8 @@ export const FRAME = gql`
       subject
       role
     }
-    openAlerts: alerts(filter: { status: [OPEN] }, first: 1) {
+    openAlerts: alerts(filter: { status: [OPEN], held: false }, first: 1) {
       totalCount
-    }
-  }
-`;
-
-/** What is shown of an alert in a list; a document that lists alerts, or hears of them, includes it as `...ListedAlert`. */
-export const LISTED_ALERT = gql`
-  fragment ListedAlert on Alert {
-    id
-    status
-    message
-    scoreBefore
-    scoreAfter
-    raisedAt
-    acknowledgedAt
-    acknowledgedBy
-    note
-    resolvedAt
-    client {
-      id
-      name
-      owner
-      health {
-        score
-        trafficLight
-      }
     }
   }
 `;

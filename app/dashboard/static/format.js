@@ -40,6 +40,7 @@ const LABELS = {
   RECORD_METRICS: "Recording of daily metrics",
   SET_ALERTS: "Switching of alerts",
   IMPORT: "Import",
+  REPLAY_ALERTS: "Replay of alerts",
   QUEUED: "Queued",
   RUNNING: "Running",
   SUCCEEDED: "Succeeded",

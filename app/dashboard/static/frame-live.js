@@ -1,6 +1,7 @@
 /** The live connection of the frame: new alerts wherever the person is, and a word when the connection is lost. */
 
-import { gql, LISTED_ALERT } from "./api.js";
+import { LISTED_ALERT } from "./alert-fragments.js";
+import { gql } from "./api.js";
 import { raised, resync } from "./frame.js";
 import { classes, html } from "./html.js";
 import { useConnection, useSubscription } from "./live.js";
@@ -19,8 +20,8 @@ export default function Live() {
   const state = useConnection();
   useSubscription(ALERT_RAISED, {}, {
     next({ alertRaised: alert }) {
-      // The list of alerts shows it by itself.
-      if (location.pathname !== "/alerts") {
+      // The list of alerts shows it by itself; one that was held and is looked after meanwhile calls nobody.
+      if (location.pathname !== "/alerts" && alert.status === "OPEN") {
         notify(alert.message, { title: alert.client.name, href: `/clients/${alert.client.id}` });
       }
       raised(alert);

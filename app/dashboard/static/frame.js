@@ -43,9 +43,9 @@ export function addOpenAlerts(difference) {
   if (shown.openAlerts !== null) show({ ...shown, openAlerts: Math.max(0, shown.openAlerts + difference) });
 }
 
-/** Passes on an alert that the live connection brings. */
+/** Passes on an alert that the live connection brings: a new one, or one that was held and did not count until now. */
 export function raised(alert) {
-  addOpenAlerts(1);
+  if (alert.status === "OPEN") addOpenAlerts(1);
   for (const { next } of alertListeners) next?.(alert);
 }
 
@@ -72,16 +72,21 @@ export function useRaisedAlerts(next, resync) {
  * may raise hundreds, one after the other.
  */
 export function useRefetchOnAlerts(refetch) {
+  useRaisedAlerts(useRefetchSoon(refetch), refetch);
+}
+
+/** Returns a function that calls `refetch` a second later, once for all its calls in that second. */
+export function useRefetchSoon(refetch) {
   const latest = useRef(refetch);
   latest.current = refetch;
   const timer = useRef(0);
   useEffect(() => () => clearTimeout(timer.current), []);
-  useRaisedAlerts(() => {
+  return () => {
     timer.current ||= setTimeout(() => {
       timer.current = 0;
       latest.current();
     }, 1_000);
-  }, refetch);
+  };
 }
 
 /** The page with everything around it. */

@@ -7,10 +7,15 @@ import { navigate, PageHeading, useLocation, useTitle } from "./router.js";
 import { closeMenusOutside, Empty, Failure, Skeleton } from "./ui.js";
 
 const CHARTS = ["charts/chart.js", "charts/charts.css"];
+const ALERT = [
+  ...["alert-fragments.js", "alerts.css"],
+  ...["pages/alerts-row.js", "pages/alert-causes.js", "pages/alert-feedback.js"],
+];
 // What a page needs beside its module, so that all of it is fetched at once instead of one import after the other.
 const CLIENT = [
   ...CHARTS,
-  ...["charts/line.js", "charts/bars.js", "lists.css", "client.css", "client-lists.css", "pages/alerts-row.js"],
+  ...ALERT,
+  ...["charts/line.js", "charts/bars.js", "client.css", "client-lists.css"],
   ...["activity", "alerts", "recalculation", "usage"].map((part) => `pages/client-${part}.js`),
 ];
 const BENCHMARKS = [...CHARTS, "charts/scale.js", "benchmarks.css", "pages/benchmarks-picker.js"];
@@ -19,7 +24,7 @@ const ROUTES = [
   { path: /^\/$/, component: Portfolio },
   { path: /^\/clients\/(?<id>[^/]+)$/, load: () => page("client", CLIENT) },
   { path: /^\/benchmarks$/, load: () => page("benchmarks", BENCHMARKS) },
-  { path: /^\/alerts$/, load: () => page("alerts", ["lists.css", "pages/alerts-row.js"]) },
+  { path: /^\/alerts$/, load: () => page("alerts", ["lists.css", ...ALERT, "pages/alerts-held.js"]) },
   { path: /^\/runs$/, load: () => page("runs", ["lists.css", "pages/runs-row.js"]) },
   { path: /^\/sign-in$/, load: () => page("sign-in", []), bare: true },
 ];

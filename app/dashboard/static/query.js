@@ -207,12 +207,17 @@ export function patched(value, object) {
   const copy = {};
   let differs = false;
   for (const [name, before] of Object.entries(value)) {
-    // Only plain values: what takes arguments or holds lists may have been asked for differently.
-    const known = value.id === object.id && name in object && (before === null || typeof before !== "object");
+    const known = value.id === object.id && name in object && isAlike(before, object[name]);
     copy[name] = known ? object[name] : patched(before, object);
     differs ||= copy[name] !== before;
   }
   return differs ? copy : value;
+}
+
+/** Returns whether the values are plain or have the same fields: others may have been asked for differently. */
+function isAlike(before, now) {
+  const isPlain = before === null || typeof before !== "object";
+  return isPlain || (!Array.isArray(before) && now !== null && Object.keys(before).join() === Object.keys(now).join());
 }
 
 function keep(question, answer) {

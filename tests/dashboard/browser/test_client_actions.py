@@ -231,7 +231,7 @@ async def test_an_open_alert_is_acknowledged_with_a_note(product: Product, visit
     done = alerts.get_by_role("listitem").filter(has_text="They moved offices.")
     await expect(done).to_contain_text("Acknowledged by Anna")
     await expect(done).to_be_focused()
-    await expect(done.get_by_role("button")).to_have_count(0)
+    await expect(done.get_by_role("button", name="Acknowledge")).to_have_count(0)
     await expect(links).to_contain_text(str(len(everything) - 1))
     data = await product.data(ALERTS, filter={"clientId": client["id"], "status": ["ACKNOWLEDGED"]})
     found = next(edge["node"] for edge in data["alerts"]["edges"] if edge["node"]["id"] == alert["id"])

@@ -4,6 +4,8 @@ import { Ago, label, person } from "../format.js";
 import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
 import { Link } from "../router.js";
 import { Button, Icon, Light, ScoreCircle } from "../ui.js";
+import { Causes } from "./alert-causes.js";
+import { Feedback } from "./alert-feedback.js";
 
 // As long as the API takes it.
 const LONGEST_NOTE = 2000;
@@ -29,8 +31,9 @@ export function AlertRow({ alert, isNew = false, acknowledge, again }) {
             <${Ago} at=${alert.raisedAt} />${client.owner && html` · <span title=${client.owner}>${person(client.owner)}</span>`}
           </span>
         </p>
-        <${Done} alert=${alert} />
+        <${Outcome} alert=${alert} />
       </div>
+      <${WhyAndWorth} alert=${alert} clientName=${client.name} />
       ${acknowledge &&
       html`
         <div class="alert-action" ref=${(element) => (button.current = element?.querySelector("button") ?? null)}>
@@ -41,6 +44,16 @@ export function AlertRow({ alert, isNew = false, acknowledge, again }) {
       `}
       ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}
     </li>
+  `;
+}
+
+/** Why the score moved, and what people say of the alert. */
+export function WhyAndWorth({ alert, clientName }) {
+  return html`
+    <div class="alert-more">
+      <${Causes} alert=${alert} />
+      <${Feedback} alert=${alert} clientName=${clientName} />
+    </div>
   `;
 }
 
@@ -59,12 +72,16 @@ export function whatHappened({ message, client }) {
   return rest[0].toUpperCase() + rest.slice(1);
 }
 
-/** Who acknowledged an alert and what they wrote, and since when the client is healthy again. */
-export function Done({ alert }) {
+/** What became of an alert: who acknowledged it and what they wrote, how it ended, and why nobody was told of it. */
+export function Outcome({ alert }) {
   return html`
+    ${alert.held &&
+    html`
+      <p class="alert-outcome is-untold"><${Icon} name="clock" /><span>Held: nobody has been told of it yet</span></p>
+    `}
     ${alert.acknowledgedAt &&
     html`
-      <p class="alert-done">
+      <p class="alert-outcome">
         <${Icon} name="check" />
         <span>
           Acknowledged by <span title=${alert.acknowledgedBy}>${person(alert.acknowledgedBy)}</span>${" "}
@@ -73,9 +90,19 @@ export function Done({ alert }) {
       </p>
       ${alert.note && html`<p class="alert-note">${alert.note}</p>`}
     `}
-    ${alert.resolvedAt &&
+    ${alert.discardedAt &&
     html`
-      <p class="alert-done"><${Icon} name="check" /><span>Resolved <${Ago} at=${alert.resolvedAt} />: healthy again</span></p>
+      <p class="alert-outcome is-untold">
+        <${Icon} name="close" />
+        <span>Discarded <${Ago} at=${alert.discardedAt} />: a feed had broken, and nobody was told</span>
+      </p>
+    `}
+    ${alert.resolvedAt &&
+    !alert.discardedAt &&
+    html`
+      <p class="alert-outcome">
+        <${Icon} name="check" /><span>Resolved <${Ago} at=${alert.resolvedAt} />: healthy again</span>
+      </p>
     `}
   `;
 }

@@ -1,13 +1,15 @@
 /** The alerts: open ones first, the newest first, with those that are raised while somebody looks. */
 
-import { ask, change, gql, LISTED_ALERT, onChange } from "../api.js";
+import { LISTED_ALERT } from "../alert-fragments.js";
+import { ask, change, gql, onChange } from "../api.js";
 import { count, person } from "../format.js";
-import { addOpenAlerts, FRAME, useFrame, useRaisedAlerts } from "../frame.js";
+import { addOpenAlerts, FRAME, useFrame, useRaisedAlerts, useRefetchSoon } from "../frame.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { useConnection } from "../live.js";
 import { patched, useQuery } from "../query.js";
 import { navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
 import { Button, Empty, Failure, notify, Select, Skeleton } from "../ui.js";
+import { Held } from "./alerts-held.js";
 import { AlertRow } from "./alerts-row.js";
 
 const ALERT_PAGE = gql`
@@ -27,14 +29,26 @@ const ALERT_PAGE = gql`
 `;
 
 const ALERTS = gql`
-  query Alerts($owner: String) {
+  query Alerts($open: AlertFilter!, $held: AlertFilter!, $earlier: AlertFilter!) {
     ...Frame
     owners
-    open: alerts(filter: { status: [OPEN], owner: $owner }, first: 30) {
+    open: alerts(filter: $open, first: 30) {
       ...AlertPage
     }
-    earlier: alerts(filter: { status: [ACKNOWLEDGED, RESOLVED], owner: $owner }, first: 20) {
+    held: alerts(filter: $held, first: 20) {
       ...AlertPage
+    }
+    earlier: alerts(filter: $earlier, first: 20) {
+      ...AlertPage
+    }
+    runs(first: 20) {
+      edges {
+        node {
+          id
+          kind
+          finishedAt
+        }
+      }
     }
   }
   ${FRAME}
@@ -42,8 +56,8 @@ const ALERTS = gql`
 `;
 
 const MORE_ALERTS = gql`
-  query MoreAlerts($status: [AlertStatus!]!, $owner: String, $after: String!) {
-    alerts(filter: { status: $status, owner: $owner }, first: 30, after: $after) {
+  query MoreAlerts($filter: AlertFilter!, $after: String!) {
+    alerts(filter: $filter, first: 30, after: $after) {
       ...AlertPage
     }
   }
@@ -69,21 +83,27 @@ const ACKNOWLEDGE = gql`
   }
 `;
 
-const OPEN = ["OPEN"];
-const EARLIER = ["ACKNOWLEDGED", "RESOLVED"];
+/** Returns the filters of the lists. A feed that broke is everybody's concern: who sees one owner sees all held ones. */
+function filtersOf(owner) {
+  return {
+    open: { status: ["OPEN"], held: false, owner: owner || null },
+    held: { held: true },
+    earlier: { status: ["ACKNOWLEDGED", "RESOLVED"], held: false, owner: owner || null },
+  };
+}
 
 // How long the list waits for the live connection, in milliseconds.
 const PATIENCE_MS = 1_000;
 
-/** What was loaded beside the first answer: alerts raised since, and further pages of both lists. */
-const nothing = (owner) => ({ owner, raised: [], open: [], earlier: [] });
+/** What was loaded beside the first answer: alerts raised since, and further pages of the lists. */
+const nothing = (owner) => ({ owner, raised: [], open: [], held: [], earlier: [] });
 
 export default function AlertsPage() {
   useTitle("Alerts");
   const { search } = useLocation();
   const owner = search.get("owner") ?? "";
   const ready = useReadiness(() => again());
-  const { data, error, current, refetch } = useQuery(ready ? ALERTS : null, { owner: owner || null });
+  const { data, error, current, refetch } = useQuery(ready ? ALERTS : null, filtersOf(owner));
   const viewer = useFrame(data);
   const [state, setState] = useState(() => nothing(owner));
   const extraOf = (whole) => (whole.owner === owner ? whole : nothing(owner));
@@ -97,15 +117,28 @@ export default function AlertsPage() {
     refetch();
   }
 
+  // Alerts that were held come as new ones when they are released, and may be in the lists and the numbers already.
+  const mayBeReleased = useRef(false);
+  const againSoon = useRefetchSoon(again);
   useRaisedAlerts((alert) => {
+    mayBeReleased.current ||= data?.held.totalCount > 0;
+    if (mayBeReleased.current) {
+      againSoon();
+      return;
+    }
     if (owner !== "" && alert.client.owner !== owner) return;
     setExtra((before) => ({ ...before, raised: [alert, ...before.raised] }));
   }, again);
   useFreshList(data !== undefined, again);
 
-  async function loadMore(section, status) {
+  function decided() {
+    mayBeReleased.current = true;
+    again();
+  }
+
+  async function loadMore(section) {
     const after = (extra[section].at(-1) ?? data[section]).pageInfo.endCursor;
-    const { alerts } = await ask(MORE_ALERTS, { status, owner: owner || null, after });
+    const { alerts } = await ask(MORE_ALERTS, { filter: filtersOf(owner)[section], after });
     setExtra((before) => ({ ...before, [section]: [...before[section], alerts] }));
   }
 
@@ -119,7 +152,19 @@ export default function AlertsPage() {
         ${data && html`<${OwnerFilter} owners=${data.owners} viewer=${viewer} owner=${owner} />`}
       </header>
       ${error && html`<${Failure} title="The alerts could not be loaded" error=${error} retry=${again} />`}
-      ${data && current && html`<${Lists} data=${data} extra=${extra} loadMore=${loadMore} again=${again} owner=${owner} />`}
+      ${data &&
+      current &&
+      html`
+        <${Lists}
+          data=${data}
+          extra=${extra}
+          loadMore=${loadMore}
+          again=${again}
+          decided=${decided}
+          viewer=${viewer}
+          owner=${owner}
+        />
+      `}
       ${!error && !current && html`<${Skeleton} lines=${9} class="card list-skeleton" />`}
     </div>
   `;
@@ -167,7 +212,7 @@ function OwnerFilter({ owners, viewer, owner }) {
   `;
 }
 
-function Lists({ data, extra, loadMore, again, owner }) {
+function Lists({ data, extra, loadMore, again, decided, viewer, owner }) {
   const heading = useRef(null);
   const firstOpen = data.open.edges.concat(...extra.open.map((page) => page.edges)).map((edge) => edge.node);
   const unique = new Map([...extra.raised, ...firstOpen].map((alert) => [alert.id, alert]));
@@ -192,8 +237,33 @@ function Lists({ data, extra, loadMore, again, owner }) {
     heading.current?.focus();
   }
 
+  const anyHeld = data.held.totalCount > 0;
+  const decidedHere = useRef(false);
+  useEffect(() => {
+    // The buttons that were pressed are gone.
+    if (!anyHeld && decidedHere.current) heading.current.focus();
+    decidedHere.current &&= anyHeld;
+  }, [anyHeld]);
+  function decide() {
+    decidedHere.current = true;
+    decided();
+  }
+
+  const held = [data.held, ...extra.held];
   const newer = new Set(extra.raised.map((alert) => alert.id));
   return html`
+    ${anyHeld &&
+    html`
+      <${Held}
+        held=${data.held}
+        alerts=${held.flatMap((page) => page.edges).map((edge) => edge.node)}
+        recalculation=${data.runs.edges.map((edge) => edge.node).find(isRecalculation)}
+        viewer=${viewer}
+        decided=${decide}
+        again=${again}
+        more=${html`<${More} page=${held.at(-1)} load=${() => loadMore("held")} noun="held alerts" />`}
+      />
+    `}
     <section class="list-section" aria-labelledby="open-alerts">
       <h2 id="open-alerts" tabindex="-1" ref=${heading}>Open <span class="quiet">${count(openCount)}</span></h2>
       ${open.length === 0 && html`<${NoneOpen} owner=${owner} />`}
@@ -207,7 +277,7 @@ function Lists({ data, extra, loadMore, again, owner }) {
           )}
         </ul>
       `}
-      <${More} page=${extra.open.at(-1) ?? data.open} load=${() => loadMore("open", OPEN)} noun="open alerts" />
+      <${More} page=${extra.open.at(-1) ?? data.open} load=${() => loadMore("open")} noun="open alerts" />
     </section>
     ${earlier.length > 0 &&
     html`
@@ -216,10 +286,14 @@ function Lists({ data, extra, loadMore, again, owner }) {
         <ul class="card rows">
           ${earlier.map((alert) => html`<${AlertRow} key=${alert.id} alert=${alert} />`)}
         </ul>
-        <${More} page=${earlierPages.at(-1)} load=${() => loadMore("earlier", EARLIER)} noun="earlier alerts" />
+        <${More} page=${earlierPages.at(-1)} load=${() => loadMore("earlier")} noun="earlier alerts" />
       </section>
     `}
   `;
+}
+
+function isRecalculation(run) {
+  return run.kind === "RECALCULATE_ALL" && run.finishedAt === null;
 }
 
 function NoneOpen({ owner }) {

@@ -1,25 +1,12 @@
 /** The alerts of one client: whether they come at all, a pause, and those that somebody should look at. */
 
+import { CLIENT_ALERT } from "../alert-fragments.js";
 import { change, gql } from "../api.js";
 import { Ago, dateTime } from "../format.js";
 import { addOpenAlerts } from "../frame.js";
 import { html, useEffect, useId, useRef, useState } from "../html.js";
 import { Button, Icon, Switch } from "../ui.js";
-import { Done, NoteForm, whatHappened } from "./alerts-row.js";
-
-/** What is shown of an alert. */
-export const ALERT = gql`
-  fragment ClientAlert on Alert {
-    id
-    status
-    message
-    raisedAt
-    acknowledgedAt
-    acknowledgedBy
-    note
-    resolvedAt
-  }
-`;
+import { NoteForm, Outcome, whatHappened, WhyAndWorth } from "./alerts-row.js";
 
 const SWITCH = gql`
   mutation SwitchAlerts($clientId: ID!, $enabled: Boolean!) {
@@ -66,7 +53,7 @@ const ACKNOWLEDGE = gql`
       }
     }
   }
-  ${ALERT}
+  ${CLIENT_ALERT}
 `;
 
 const DAY_MS = 86_400_000;
@@ -77,19 +64,21 @@ export function Alerts({ client, alerts, again }) {
   const { pending, error, carryOut } = useChange();
   const set = (enabled) => carryOut("switch", SWITCH, { clientId: client.id, enabled });
   const snooze = (until) => carryOut("snooze", SNOOZE, { clientId: client.id, until });
-  const open = alerts.filter((alert) => alert.status === "OPEN");
+  const open = alerts.filter((alert) => alert.status === "OPEN" && !alert.held);
+  const held = alerts.filter((alert) => alert.status === "OPEN" && alert.held);
   const acknowledged = alerts.filter((alert) => alert.status === "ACKNOWLEDGED");
   // What was acknowledged just now is shown where it went.
   const [latest, setLatest] = useState(null);
   return html`
     <section class="card client-alerts" aria-labelledby="alerts">
       <h2 id="alerts">Alerts${open.length > 0 && html` <span class="badge">${open.length} open</span>`}</h2>
-      ${open.length > 0 &&
+      ${open.length + held.length > 0 &&
       html`<ul class="client-alert-list">
         ${open.map(
           (alert) =>
             html`<${OpenAlert} key=${alert.id} client=${client} alert=${alert} again=${again} onDone=${setLatest} />`,
         )}
+        ${held.map((alert) => html`<${OtherAlert} key=${alert.id} client=${client} alert=${alert} />`)}
       </ul>`}
       ${acknowledged.length > 0 &&
       html`<details class="client-acknowledged" open=${latest !== null}>
@@ -97,7 +86,7 @@ export function Alerts({ client, alerts, again }) {
         <ul class="client-alert-list">
           ${acknowledged.map(
             (alert) =>
-              html`<${AcknowledgedAlert} key=${alert.id} client=${client} alert=${alert} isLatest=${alert.id === latest} />`,
+              html`<${OtherAlert} key=${alert.id} client=${client} alert=${alert} isLatest=${alert.id === latest} />`,
           )}
         </ul>
       </details>`}
@@ -175,19 +164,23 @@ function OpenAlert({ client, alert, again, onDone }) {
   }
   function cancel() {
     setWriting(false);
-    place.current.querySelector("button").focus();
+    place.current.querySelector("button[aria-expanded]").focus();
   }
   return html`
     <li class="client-alert is-open" ref=${place}>
       <${WhatHappened} client=${client} alert=${alert} />
+      <${WhyAndWorth} alert=${alert} clientName=${client.name} />
       <${Button} aria-expanded=${String(writing)} onClick=${() => setWriting(!writing)}>Acknowledge<//>
       ${writing && html`<${NoteForm} alert=${alert} acknowledge=${acknowledge} cancel=${cancel} again=${again} />`}
     </li>
   `;
 }
 
-/** An alert that somebody looks after; the latest takes the focus, since the form that led to it is gone. */
-function AcknowledgedAlert({ client, alert, isLatest }) {
+/**
+ * An alert that asks nothing of anybody: acknowledged, or held. The latest that was acknowledged takes the focus, since
+ * the form that led to it is gone.
+ */
+function OtherAlert({ client, alert, isLatest = false }) {
   const place = useRef(null);
   useEffect(() => {
     if (isLatest) place.current.focus();
@@ -195,7 +188,7 @@ function AcknowledgedAlert({ client, alert, isLatest }) {
   return html`
     <li class="client-alert" ref=${place} tabindex="-1">
       <${WhatHappened} client=${client} alert=${alert} />
-      <${Done} alert=${alert} />
+      <${WhyAndWorth} alert=${alert} clientName=${client.name} />
     </li>
   `;
 }
@@ -204,6 +197,7 @@ function WhatHappened({ client, alert }) {
   return html`
     <p>${whatHappened({ message: alert.message, client })}</p>
     <p class="quiet client-alert-when"><${Ago} at=${alert.raisedAt} /></p>
+    <${Outcome} alert=${alert} />
   `;
 }
 

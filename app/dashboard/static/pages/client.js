@@ -1,5 +1,6 @@
 /** One client: how it is, how it got there, what it uses, what happened, and what to do about it. */
 
+import { CLIENT_ALERT } from "../alert-fragments.js";
 import { gql } from "../api.js";
 import { LineChart } from "../charts/line.js";
 import { Ago, date, daysFromNow, label, number, percent, person } from "../format.js";
@@ -9,7 +10,7 @@ import { useQuery } from "../query.js";
 import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
 import { Empty, Failure, Icon, Light, Risk, ScoreCircle, Skeleton, Trend, tone } from "../ui.js";
 import { Activity, ACTIVITY } from "./client-activity.js";
-import { Alerts, ALERT } from "./client-alerts.js";
+import { Alerts } from "./client-alerts.js";
 import { Recalculation, useRecalculation } from "./client-recalculation.js";
 import { Features, Usage } from "./client-usage.js";
 
@@ -98,7 +99,7 @@ const CLIENT = gql`
   }
   ${FRAME}
   ${ACTIVITY}
-  ${ALERT}
+  ${CLIENT_ALERT}
 `;
 
 // What a client needs of the weight to have a score.
