@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -14,6 +15,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.database import Database, ReadConnection, fetch
 from app.errors import is_outage
+from app.feeds.rules import FeedStatus
+from app.feeds.service import statuses
 from app.intake import tracking
 from app.migrate import latest_revision
 
@@ -142,6 +145,20 @@ async def _database_figures(connection: ReadConnection) -> CollectorRegistry:
     disabled = Gauge(
         "client_health_channel_disabled", "Whether its receiver is gone for good.", ["channel"], registry=registry
     )
+    silent = Gauge(
+        "client_health_feed_silent_seconds",
+        "Time since a feed last delivered; absent before it ever did.",
+        ["feed"],
+        registry=registry,
+    )
+    stale = Gauge(
+        "client_health_feed_stale", "Whether a feed is silent for longer than usual.", ["feed"], registry=registry
+    )
+    now = datetime.now(UTC)
+    for feed in await statuses(connection, now):
+        stale.labels(feed.kind).set(feed.status is FeedStatus.STALE)
+        if feed.last_received_at is not None:
+            silent.labels(feed.kind).set((now - feed.last_received_at).total_seconds())
     for row in await fetch(connection, DELIVERIES):
         pending.labels(row.name).set(row.pending)
         disabled.labels(row.name).set(row.disabled)

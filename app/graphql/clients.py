@@ -18,6 +18,7 @@ from app.graphql import activity
 from app.graphql.context import Context, Info, require
 from app.graphql.enums import OrderDirection
 from app.graphql.errors import ForbiddenError, InvalidInputError, NotFoundError, UnauthenticatedError, UnavailableError
+from app.graphql.feeds import Feed, feed_of
 from app.graphql.health import HealthPoint, HealthScore, health_of, point_of
 from app.graphql.pagination import (
     Node,
@@ -74,6 +75,11 @@ class Client(Node):
     async def health_history(self, info: Info, days: Days = 90) -> list[HealthPoint]:
         """Return the past scores."""
         return [point_of(row) for row in await info.context.loaders.health_history(self.key, check_days(days))]
+
+    @strawberry.field(description="When the five feeds delivered facts of it, and whether they deliver.")
+    async def feeds(self, info: Info) -> list[Feed]:
+        """Return its feeds."""
+        return [feed_of(feed) for feed in await info.context.loaders.feeds(self.key)]
 
     @strawberry.field(description="Its usage over the days that end with its scoring day.")
     async def usage(self, info: Info, days: Days = 30) -> ClientUsage:

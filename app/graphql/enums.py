@@ -11,6 +11,7 @@ from app.benchmarks.rules import BenchmarkMetric
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
 from app.clients.service import SortField
 from app.delivery.models import AttemptOutcome, ChannelKind, ChannelMode, DeliveryKind, DeliveryStatus
+from app.feeds.rules import FeedKind, FeedStatus
 from app.health.rules import Component, HealthTrend, RiskLevel, TrafficLight
 from app.runs.models import RunKind, RunStatus
 from app.usage.models import FeatureCategory
@@ -164,6 +165,23 @@ _publish(
     SET_ALERTS="It switches the alerts of many clients.",
     IMPORT="It imports files.",
     REPLAY_ALERTS="It counts the alerts that given thresholds would have raised; nothing is raised or sent.",
+    ERASE="It erases a client, or a member of one.",
+)
+_publish(
+    FeedKind,
+    "The streams of facts that a score lives on.",
+    LOGINS="Members who logged in.",
+    CASES="Cases that were opened and closed.",
+    CAMPAIGNS="Campaigns, and the responses to them.",
+    FEATURES="Features that were enabled and used.",
+    TICKETS="Support tickets.",
+)
+_publish(
+    FeedStatus,
+    "Whether a feed delivers.",
+    NEVER="Nothing has been received yet.",
+    FRESH="It delivers, or it does not deliver often enough for its silence to mean anything.",
+    STALE="It usually delivers, and has been silent for longer than its longest usual gap and a day of grace.",
 )
 _publish(
     RunStatus,

@@ -7,17 +7,19 @@ import strawberry
 from sqlalchemy import Row
 
 from app.graphql.context import Info
-from app.health.explanations import explain
+from app.health.explanations import explain, explain_kept
 from app.health.rules import (
     LABELS,
     Component,
     HealthTrend,
+    Kept,
     Policy,
     RiskLevel,
     TrafficLight,
     contributions,
     light_of,
 )
+from app.health.staleness import from_stored
 
 
 @strawberry.type(description="One of the five parts of a health score.")
@@ -25,6 +27,7 @@ class HealthComponent:
     """One component of a client's current score."""
 
     client_key: strawberry.Private[int]
+    kept: strawberry.Private[Kept | None]
     key: Component = strawberry.field(description="Which part this is.")
     label: str = strawberry.field(description="The name of the part for people.")
     weight: int = strawberry.field(description="The weight of the part in percent, before missing parts are filled in.")
@@ -36,10 +39,19 @@ class HealthComponent:
     contribution: float | None = strawberry.field(
         description="The points that the part adds to the overall score before rounding, null without a score."
     )
+    stale: bool = strawberry.field(
+        description="Whether its feed is stale. The part then keeps its last measured score, and counts as measured "
+        "for 7 more days. After that it has a score only where the overall score would be higher without it."
+    )
+    stale_since: date | None = strawberry.field(
+        description="The UTC day on which the silence of its feed became longer than usual, null while it is not stale."
+    )
 
     @strawberry.field(description="One sentence that explains the score with the counts behind it.")
     async def explanation(self, info: Info) -> str:
         """Return the sentence, from the counts that were stored with the score."""
+        if self.kept is not None:
+            return explain_kept(self.key, self.kept, self.score)
         return explain(self.key, await info.context.loaders.counts(self.client_key))
 
 
@@ -87,16 +99,20 @@ def health_of(row: Row[Any], policies: dict[int, Policy]) -> HealthScore | None:
         return None
     policy = policies[row.policy_version]
     scores = (row.login_score, row.case_score, row.campaign_score, row.feature_score, row.ticket_score)
+    stale = from_stored(row.stale) or {}
     components = [
         HealthComponent(
             client_key=row.id,
+            kept=(kept := stale.get(key)),
             key=key,
             label=LABELS[key],
             weight=weight,
             score=score,
             traffic_light=None if score is None else light_of(score, policy),
-            measured=row.tickets_tracked if key is Component.TICKET_VOLUME else score is not None,
+            measured=_measured(row, key, score) if kept is None else kept.measured,
             contribution=contribution,
+            stale=kept is not None,
+            stale_since=None if kept is None else kept.stale_since,
         )
         for key, weight, score, contribution in zip(
             Component, policy.weights, scores, contributions(scores, policy), strict=True
@@ -113,6 +129,11 @@ def health_of(row: Row[Any], policies: dict[int, Policy]) -> HealthScore | None:
         calculated_at=row.calculated_at,
         components=components,
     )
+
+
+def _measured(row: Row[Any], key: Component, score: int | None) -> bool:
+    """Return whether a component of a feed that delivers was measured."""
+    return bool(row.tickets_tracked) if key is Component.TICKET_VOLUME else score is not None
 
 
 def point_of(row: Row[Any]) -> HealthPoint:

@@ -77,6 +77,8 @@ SIZES = {
     "AlertWeekFeedback.byKind": 3,
     "AlertWeekFeedback.byComponent": 5,
     "Client.features": 50,
+    "Client.feeds": 5,
+    "Query.feeds": 5,
     "PeerBenchmarks.metrics": 4,
     "Run.errors": 50,
 }

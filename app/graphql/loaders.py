@@ -14,6 +14,7 @@ from app.alerts import service as alerts
 from app.clients import service as clients
 from app.database import Database, fetch
 from app.delivery import service as delivery
+from app.feeds import service as feeds
 from app.health import queries as health
 from app.health.rules import Counts
 from app.runs import queries as runs
@@ -34,6 +35,7 @@ class Loaders:
 
     def __init__(self, database: Database, now: datetime) -> None:
         self._database = database
+        self._now = now
         self._today = now.date()
         self._loaders: dict[Hashable, DataLoader[int, Any]] = {}
 
@@ -98,6 +100,14 @@ class Loaders:
             return {row.client_id: Counts(*row[1:]) for row in found}
 
         return await self._load("counts", client_id, load, Counts())
+
+    async def feeds(self, client_id: int) -> Sequence[feeds.Feed]:
+        """Return the client's feeds as they stand now."""
+
+        async def load(connection: AsyncConnection, ids: list[int]) -> Mapping[int, Sequence[feeds.Feed]]:
+            return await feeds.of_clients(connection, ids, self._now)
+
+        return await self._load("feeds", client_id, load, ())
 
     async def health_history(self, client_id: int, days: int) -> list[Row[Any]]:
         """Return the client's scores of the `days` that end with its scoring day, oldest first."""

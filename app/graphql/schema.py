@@ -14,6 +14,7 @@ from app.graphql.context import Info, require
 from app.graphql.deliveries import DeliveryMutation, DeliveryQuery
 from app.graphql.errors import TYPED_ERRORS
 from app.graphql.execution import Execution
+from app.graphql.feeds import FeedQuery
 from app.graphql.held_alerts import HeldAlertMutation
 from app.graphql.http import Schema
 from app.graphql.pagination import Node, split_id
@@ -25,7 +26,15 @@ from app.graphql.viewer import ViewerQuery
 
 @strawberry.type(description="What can be asked.")
 class Query(
-    ViewerQuery, ClientQuery, BenchmarkQuery, AlertQuery, AlertFeedbackQuery, ReplayQuery, DeliveryQuery, RunQuery
+    ViewerQuery,
+    ClientQuery,
+    BenchmarkQuery,
+    AlertQuery,
+    AlertFeedbackQuery,
+    ReplayQuery,
+    DeliveryQuery,
+    RunQuery,
+    FeedQuery,
 ):
     """All queries."""
 

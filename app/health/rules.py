@@ -263,9 +263,9 @@ def coverage_of(scores: ComponentScores, policy: Policy, *, tickets_tracked: boo
     return sum(w for score, w in measured if score is not None) + (policy.ticket_weight if tickets_tracked else 0)
 
 
-def has_lapsed(stale_since: date, day: date) -> bool:
-    """Return whether a feed that is stale since then has been so for too long on the scoring day."""
-    return (day - stale_since).days > KEPT_DAYS
+def last_day_kept(stale_since: date) -> date:
+    """Return the last scoring day on which a component counts as measured whose feed is stale since then."""
+    return stale_since + timedelta(days=KEPT_DAYS)
 
 
 def assess(counts: Counts, previous_score: int | None, policy: Policy, stale: Stale | None = None) -> Health:

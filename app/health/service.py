@@ -30,7 +30,7 @@ from app.health.rules import (
     Stale,
     TrafficLight,
     assess,
-    has_lapsed,
+    last_day_kept,
     window_start,
 )
 from app.health.staleness import COMPONENTS, to_stored
@@ -226,7 +226,7 @@ async def _kept(session: AsyncSession, client_ids: Sequence[int], as_of: datetim
     }
     kept: dict[int, dict[Component, Kept]] = {}
     for row in await fetch(session, queries.KEPT_SCORES, ids=list(client_ids), **values):
-        lapsed = has_lapsed(row.stale_since, as_of.date())
+        lapsed = as_of.date() > last_day_kept(row.stale_since)
         last = Kept(row.score, row.day, row.silent_since, row.stale_since, lapsed)
         kept.setdefault(row.client_id, {})[Component(row.component)] = last
     return kept
