@@ -75,11 +75,10 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
 
 
 async def unmapped(
-    connection: AsyncConnection, first: int, after: tuple[datetime, str, str, str] | None
+    connection: AsyncConnection, reasons: Collection[UnmappedReason] | None, first: int
 ) -> Sequence[Row[Any]]:
-    """Return up to `first` + 1 counts of events that no fact became of, the latest received first."""
-    last, event_type, name, reason = after or (None, None, None, None)
-    values = {"last": last, "type": event_type, "name": name, "reason": reason, "limit": first + 1}
+    """Return the most frequent events that no fact became of, for any reason or one of these."""
+    values = {"reasons": None if reasons is None else list(reasons), "limit": first}
     return await fetch(connection, queries.UNMAPPED, **values)
 
 
