@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -48,6 +49,20 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.content = {"code": code, "message": message, **details}
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What one request brought: so many events, the usable messages with their places, and the answers to the rest."""
+
+    count: int
+    messages: list[Message] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    rejected: dict[int, dict[str, object]] = field(default_factory=dict)
+
+    def reject(self, place: int, message_id: str | None, reason: str) -> None:
+        """Say of the event at a place that it will never work."""
+        self.rejected[place] = {"index": place, "messageId": message_id, "reason": reason}
 
 
 class Tracking:
@@ -101,21 +116,25 @@ class Tracking:
         authorization = request.headers.get("authorization")
         # Whoever shows a key is known, or turned away, before anything is read.
         key_id = await self._key(presented_key(authorization)) if authorization is not None else None
-        body = await _body(request)
-        content = _parsed(body)
+        content = _parsed(await _body(request))
         if key_id is None:
             found = content.get("writeKey") if isinstance(content, dict) else None
             key_id = await self._key(found if isinstance(found, str) else None)
         name = request.url.path.rpartition("/")[2]
-        events, event_type = (_batch(content), None) if name == "batch" else ([content], TYPES[name])
-        messages, places, rejected = self._read(events, event_type, may_be_large=len(body) > MAX_EVENT_BYTES)
-        reasons = await self._writer.write(messages, key_id) if messages else {}
-        rejected |= {places[number]: reason for number, reason in reasons.items()}
-        EVENTS.labels("accepted").inc(len(events) - len(rejected))
-        if rejected:
-            EVENTS.labels("rejected").inc(len(rejected))
-            raise _rejection(events, rejected)
-        return len(events)
+        taken = self._read(_batch(content), None) if name == "batch" else self._read([content], TYPES[name])
+        # What is understood is a fraction of what was sent, which is not kept while the database is waited for.
+        del content
+        reasons = await self._writer.write(taken.messages, key_id) if taken.messages else {}
+        for number, reason in reasons.items():
+            taken.reject(taken.places[number], taken.messages[number].message_id, reason)
+        accepted = taken.count - len(taken.rejected)
+        EVENTS.labels("accepted").inc(accepted)
+        if taken.rejected:
+            EVENTS.labels("rejected").inc(len(taken.rejected))
+            message = f"{len(taken.rejected)} of {taken.count} events will never work; {_stored(accepted)}."
+            rejected = [taken.rejected[place] for place in sorted(taken.rejected)]
+            raise Refusal(400, "EVENTS_REJECTED", message, accepted=accepted, rejected=rejected)
+        return accepted
 
     async def _key(self, key: str | None) -> int:
         key_id = await self._keys.find(key) if key is not None else None
@@ -124,33 +143,24 @@ class Tracking:
             raise Refusal(401, "UNAUTHENTICATED", message)
         return key_id
 
-    def _read(
-        self, events: Sequence[object], event_type: EventType | None, *, may_be_large: bool
-    ) -> tuple[list[Message], list[int], dict[int, str]]:
-        """Return the usable messages with their places, and the reasons of the others."""
+    def _read(self, events: Sequence[object], event_type: EventType | None) -> _Taken:
+        """Return what the events say, and why some of them will never work."""
         received_at = datetime.now(UTC)
         oldest: date = (received_at - self._retention).date()
-        messages: list[Message] = []
-        places: list[int] = []
-        rejected: dict[int, str] = {}
+        taken = _Taken(len(events))
         for place, content in enumerate(events):
+            made_id = uuid4().hex
             try:
-                if may_be_large:
-                    _check_size(content)
+                _check_size(content)
                 message = read(
-                    content,
-                    event_type,
-                    self._mapping,
-                    made_id=uuid4().hex,
-                    received_at=received_at,
-                    oldest=oldest,
+                    content, event_type, self._mapping, made_id=made_id, received_at=received_at, oldest=oldest
                 )
             except UnusableEvent as error:
-                rejected[place] = str(error)
-                continue
-            messages.append(message)
-            places.append(place)
-        return messages, places, rejected
+                taken.reject(place, _text(content, "messageId"), str(error))
+            else:
+                taken.messages.append(message)
+                taken.places.append(place)
+        return taken
 
 
 def _announced(request: Request) -> int:
@@ -201,19 +211,10 @@ def _batch(content: Any) -> list[object]:
     return events
 
 
-def _rejection(events: Sequence[object], rejected: Mapping[int, str]) -> Refusal:
-    """Return the refusal that names each event which will never work; the others were stored."""
-    details = [
-        {"index": place, "messageId": _text(events[place], "messageId"), "reason": reason}
-        for place, reason in sorted(rejected.items())
-    ]
-    accepted = len(events) - len(rejected)
-    message = f"{len(rejected)} of {len(events)} events will never work; {_of(accepted)} stored."
-    return Refusal(400, "EVENTS_REJECTED", message, accepted=accepted, rejected=details)
-
-
-def _of(accepted: int) -> str:
-    return "the other was" if accepted == 1 else f"the other {accepted} were" if accepted else "nothing was"
+def _stored(accepted: int) -> str:
+    if accepted == 0:
+        return "nothing was stored"
+    return "the other was stored" if accepted == 1 else f"the other {accepted} were stored"
 
 
 def _text(content: object, name: str) -> str | None:
