@@ -51,6 +51,18 @@ COUNT_ACTIVITY = text(
 
 # Beyond so many, names are not told apart any more: a sender may make up a new one for each event.
 COUNT_UNMAPPED = text(
+    "INSERT INTO unmapped_events AS known (type, name, reason, events, first_received_at, last_received_at) "
+    "SELECT type, CASE WHEN :names > (SELECT count(*) FROM unmapped_events) OR EXISTS (SELECT FROM unmapped_events "
+    "AS u WHERE u.type = new.type AND u.name = new.name AND u.reason = new.reason) THEN name ELSE '' END, reason, "
+    "sum(events), min(received_at), max(received_at) FROM unnest(CAST(:type AS text[]), CAST(:name AS text[]), "
+    "CAST(:reason AS text[]), CAST(:events AS bigint[]), CAST(:received_at AS timestamptz[])) "
+    "AS new(type, name, reason, events, received_at) GROUP BY 1, 2, 3 ON CONFLICT (type, name, reason) DO UPDATE "
+    "SET events = known.events + excluded.events, "
+    "first_received_at = least(known.first_received_at, excluded.first_received_at), "
+    "last_received_at = greatest(known.last_received_at, excluded.last_received_at)"
+)
+
+UNMAPPED = text(
     "SELECT type, name, reason, events, first_received_at, last_received_at FROM unmapped_events "
     "WHERE CAST(:reasons AS text[]) IS NULL OR reason = ANY(CAST(:reasons AS text[])) "
     "ORDER BY events DESC, type, name, reason LIMIT :limit"
