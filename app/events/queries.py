@@ -49,15 +49,18 @@ COUNT_ACTIVITY = text(
     "last_at = greatest(known.last_at, excluded.last_at)"
 )
 
-# Beyond so many, names are not told apart any more: a sender may make up a new one for each event.
+# Beyond so many, names are not told apart any more: a sender may make up a new one for each event. Those that are new
+# to the table are numbered, so that one batch of them does not go beyond it, either.
 COUNT_UNMAPPED = text(
     "INSERT INTO unmapped_events AS known (type, name, reason, events, first_received_at, last_received_at) "
-    "SELECT type, CASE WHEN :names > (SELECT count(*) FROM unmapped_events) OR EXISTS (SELECT FROM unmapped_events "
-    "AS u WHERE u.type = new.type AND u.name = new.name AND u.reason = new.reason) THEN name ELSE '' END, reason, "
-    "sum(events), min(received_at), max(received_at) FROM unnest(CAST(:type AS text[]), CAST(:name AS text[]), "
-    "CAST(:reason AS text[]), CAST(:events AS bigint[]), CAST(:received_at AS timestamptz[])) "
-    "AS new(type, name, reason, events, received_at) GROUP BY 1, 2, 3 ON CONFLICT (type, name, reason) DO UPDATE "
-    "SET events = known.events + excluded.events, "
+    "SELECT type, CASE WHEN stored OR number <= :names - (SELECT count(*) FROM unmapped_events WHERE name <> '') "
+    "THEN name ELSE '' END, reason, sum(events), min(received_at), max(received_at) FROM ("
+    "SELECT new.*, u.type IS NOT NULL AS stored, row_number() OVER ("
+    "PARTITION BY u.type IS NULL AND new.name <> '' ORDER BY new.place) AS number "
+    "FROM unnest(CAST(:type AS text[]), CAST(:name AS text[]), CAST(:reason AS text[]), CAST(:events AS bigint[]), "
+    "CAST(:received_at AS timestamptz[])) WITH ORDINALITY AS new(type, name, reason, events, received_at, place) "
+    "LEFT JOIN unmapped_events AS u ON u.type = new.type AND u.name = new.name AND u.reason = new.reason) AS numbered "
+    "GROUP BY 1, 2, 3 ON CONFLICT (type, name, reason) DO UPDATE SET events = known.events + excluded.events, "
     "first_received_at = least(known.first_received_at, excluded.first_received_at), "
     "last_received_at = greatest(known.last_received_at, excluded.last_received_at)"
 )
