@@ -14,6 +14,19 @@ from app.ingest.feeds import FEEDS
 from app.ingest.formats import KINDS, FileKind
 from app.ingest.targets import PARENTS, TARGETS, Target
 
+# The moments of a row of each kind that say on which days it counts in the daily metrics.
+RECORDED_BY = {
+    "logins": ("at",),
+    "cases": ("opened_at", "closed_at"),
+    "campaigns": ("closed_at",),
+    "campaign_responses": ("at",),
+    "client_features": ("first_used_at", "last_used_at"),
+    "feature_uses": ("first_used_at", "last_used_at"),
+    "tickets": ("opened_at",),
+}
+# The kinds whose moments count on every day from the first of them on.
+USES = {"client_features", "feature_uses"}
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -120,6 +133,12 @@ def _upsert_statement(name: str) -> str:
         **{column: f"coalesce(s.{column}, t.{column})" for column in target.defaults},
         **{column: stored for column, (_, stored) in target.derived.items()},
     }
+    # What the row will hold, and what it holds so far, of the columns that daily metrics are recorded from.
+    compared = "".join(
+        f", {stored_values[column]} AS will_{column}, t.{column} AS was_{column}"
+        for column in RECORDED_BY.get(name, ())
+        if column in stored_values
+    )
     is_new = f"t.{next(iter(target.key))} IS NULL"
     differs = " OR ".join(f"t.{column} IS DISTINCT FROM ({value})" for column, value in stored_values.items())
     changes = ", ".join(f"{column} = {value}" for column, value in stored_values.items())
@@ -135,13 +154,14 @@ def _upsert_statement(name: str) -> str:
             FROM unnest($1::bigint[], {arrays}) AS s(line, {names})
             {" ".join(_join(parent) for parent in target.parents)}
         ), judged AS MATERIALIZED (
-            SELECT s.*, {is_new} AS is_new, {differs or "false"} AS differs, {_reason(target)} AS reason
+            SELECT s.*, {is_new} AS is_new, {differs or "false"} AS differs, {_reason(target)} AS reason{compared}
             FROM resolved s LEFT JOIN {target.table} t ON {on_key}
         ), inserted AS (
             INSERT INTO {target.table} ({", ".join(new_values)})
             SELECT {", ".join(new_values.values())} FROM judged s WHERE s.reason IS NULL AND s.is_new
             ORDER BY {", ".join(target.key.values())}
-        ){updated if stored_values else ""}, delivered AS ({_delivered(name)})
+        ){updated if stored_values else ""}{_late(name) if name in RECORDED_BY else ""}
+        , delivered AS ({_delivered(name)})
         SELECT count(*) FILTER (WHERE reason IS NULL AND is_new) AS new,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND differs) AS changed,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND NOT differs) AS unchanged,
@@ -151,6 +171,41 @@ def _upsert_statement(name: str) -> str:
             (SELECT array_agg(moment ORDER BY client_id) FROM delivered) AS moments
         FROM judged
         """
+
+
+def _late(name: str) -> str:
+    """Compose what notes the days that were recorded already and whose metrics new or changed rows may change."""
+    columns = RECORDED_BY[name]
+    if name in USES:
+        # From the first use on the feature was adopted, and before it was not.
+        will, was = (f"coalesce({when}_first_used_at, {when}_last_used_at, 'infinity')" for when in ("will", "was"))
+        touched = f"""
+            SELECT client_id, {_day(f"least({will}, {was})")} AS first_day,
+                {_day(f"greatest({will}, {was})")} - 1 AS last_day
+            FROM judged WHERE reason IS NULL AND {will} <> {was}"""
+    else:
+        stored = TARGETS[name].defaults
+        moments = [f"{when}_{c}" for c in columns if c in stored for when in ("will", "was")] or columns
+        touched = " UNION ".join(
+            f"""
+            SELECT client_id, {_day(moment)} AS first_day, {_day(moment)} AS last_day
+            FROM judged WHERE reason IS NULL AND (is_new OR differs) AND {moment} IS NOT NULL
+            AND EXISTS (SELECT FROM daily_metrics)"""
+            for moment in moments
+        )
+    return f"""
+        , touched AS ({touched}
+        ), late AS (
+            INSERT INTO late_days AS noted (client_id, day, noted_at, adoption)
+            SELECT DISTINCT m.client_id, m.day, now(), {name in USES}
+            FROM touched JOIN daily_metrics m
+                ON m.client_id = touched.client_id AND m.day BETWEEN touched.first_day AND touched.last_day
+            ON CONFLICT (day, client_id) DO UPDATE SET adoption = true WHERE excluded.adoption AND NOT noted.adoption
+        )"""
+
+
+def _day(moment: str) -> str:
+    return f"({moment} AT TIME ZONE 'UTC')::date"
 
 
 def _delivered(name: str) -> str:

@@ -20,6 +20,7 @@ from app.runs.leases import under_lease
 from app.runs.models import RunKind
 from app.runs.service import Claim
 from app.settings import Settings
+from app.usage.late import record_again
 from app.usage.recording import record
 
 log = structlog.get_logger(__name__)
@@ -43,12 +44,22 @@ def kinds(settings: Settings) -> Mapping[RunKind, Carry]:
     score = partial(recalculate, thresholds=thresholds_of(settings))
     return {
         RunKind.RECALCULATE_ONE: score,
-        RunKind.RECALCULATE_ALL: score,
-        RunKind.RECORD_METRICS: record,
+        RunKind.RECALCULATE_ALL: _after_late_days(score),
+        RunKind.RECORD_METRICS: _after_late_days(record),
         RunKind.SET_ALERTS: switch,
         RunKind.IMPORT: import_run,
         RunKind.REPLAY_ALERTS: carry_replay,
     }
+
+
+def _after_late_days(carry: Carry) -> Carry:
+    """Return how to carry out a run that first records the days again of which facts have come late."""
+
+    async def both(database: Database, run: Claim, pace: Pace, progress: Progress | None) -> None:
+        await record_again(database, pace)
+        await carry(database, run, pace, progress)
+
+    return both
 
 
 async def execute(database: Database, run_id: int, settings: Settings, progress: Progress | None = None) -> bool:

@@ -4,7 +4,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Numeric, PrimaryKeyConstraint, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Numeric,
+    PrimaryKeyConstraint,
+    Text,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from app.database import enum_column
@@ -152,7 +162,16 @@ class DailyMetrics(SQLModel, table=True):
     """What one client did on one UTC day. Rates are exact percentages, null where there is nothing to divide by."""
 
     __tablename__ = "daily_metrics"
-    __table_args__ = (PrimaryKeyConstraint("client_id", "day", name="pk_daily_metrics"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("client_id", "day", name="pk_daily_metrics"),
+        Index(
+            "ix_daily_metrics_revised",
+            "client_id",
+            "revised_at",
+            "day",
+            postgresql_where=text("revised_at IS NOT NULL"),
+        ),
+    )
 
     client_id: int = Field(foreign_key="clients.id", sa_type=BigInteger)
     day: date
@@ -166,7 +185,7 @@ class DailyMetrics(SQLModel, table=True):
     campaign_completion_rate: float | None = None
     feature_adoption_rate: float | None = None
     support_tickets: int
-    # When facts that came late changed the figures of the day; null where they stand as they were first recorded.
+    # When facts that came late last changed a figure of the day; null where all stand as they were first recorded.
     revised_at: datetime | None = None
 
 
@@ -174,8 +193,12 @@ class LateDay(SQLModel, table=True):
     """A recorded day of a client of which facts have come since; its metrics are due to be recorded again."""
 
     __tablename__ = "late_days"
-    __table_args__ = (PrimaryKeyConstraint("client_id", "day", name="pk_late_days"),)
+    # By day first, since the clients of a day are recorded together.
+    __table_args__ = (PrimaryKeyConstraint("day", "client_id", name="pk_late_days"),)
 
     client_id: int = Field(foreign_key="clients.id", sa_type=BigInteger)
     day: date
     noted_at: datetime
+    # Whether a first use of a feature came late. If none did, the adoption rate of the day stays as it was recorded:
+    # which features were enabled then is not known any more.
+    adoption: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})

@@ -126,6 +126,13 @@ RECORD_WITHOUT_ADOPTION = _record([figure for figure in FIGURES if figure != "fe
 # counted nor, finding no recorded day yet, be noted as late.
 KEEP_FACTS_OUT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.IMPORT:d})")
 
+# From one place to the next, so that days which are noted again and again are not taken for ever.
+TAKE_LATE_DAYS = text(
+    "DELETE FROM late_days WHERE (day, client_id) IN (SELECT day, client_id FROM late_days "
+    "WHERE (day, client_id) > (:day, :client_id) ORDER BY day, client_id LIMIT :size) "
+    "RETURNING day, client_id, adoption"
+)
+
 
 async def record(
     session: AsyncSession,
@@ -138,8 +145,7 @@ async def record(
 ) -> None:
     """Record the clients' metrics of one UTC day, replacing what was recorded for it before.
 
-    Without `adoption` the adoption rate that was recorded stays. Facts wait until the end of the transaction.
+    Without `adoption` the adoption rate that was recorded stays.
     """
-    await session.execute(KEEP_FACTS_OUT)
     statement = RECORD if adoption else RECORD_WITHOUT_ADOPTION
     await session.execute(statement, {"ids": list(client_ids), "day": day, "start": start, "end": end})

@@ -79,11 +79,17 @@ async def next_clients(session: AsyncSession, after: int, size: int, day: date) 
     return [row.id for row in found]
 
 
+async def keep_facts_out(session: AsyncSession) -> None:
+    """Have whoever stores facts wait until the end of the transaction."""
+    await session.execute(queries.KEEP_FACTS_OUT)
+
+
 async def record_clients(session: AsyncSession, client_ids: Sequence[int], day: date, *, adoption: bool = True) -> None:
     """Record the clients' metrics of one whole UTC day; recording it again replaces them.
 
     Without `adoption` an adoption rate that was recorded before stays. No facts are stored until the transaction ends.
     """
+    await keep_facts_out(session)
     await queries.record(session, client_ids, day, start_of_day(day), end_of_day(day), adoption=adoption)
 
 
