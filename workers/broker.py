@@ -23,14 +23,20 @@ class CourierLife(Middleware):
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
+        self._closing: Future[None] | None = None
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Write the channels down; while the database does not answer that is left to the first run."""
         self._run(self._mirror())
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Let what is under way end."""
-        self._run(self._courier.close()).result()
+        """Have nothing more begun, while runs are given back."""
+        self._closing = self._run(self._courier.close())
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Let what is under way end, once no new run can begin meanwhile."""
+        if self._closing is not None:
+            self._closing.result()
 
     async def _mirror(self) -> None:
         try:

@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -21,8 +22,10 @@ log = structlog.get_logger(__name__)
 
 # Seconds that an attempt of a webhook may take, and two steps of a dialogue with a mail server.
 TIMEOUT_SECONDS = 10.0
-# A worker that stops does not wait for a slow receiver.
+# A worker that stops does not wait for the slow receiver of a webhook, which knows a message by its id.
 CLOSE_SECONDS = 3.0
+# Renewals of the lease in the time that it lasts.
+BEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,8 @@ class Courier:
                 self._nudged.discard(name)
                 async with self._database.begin() as session:
                     claims = await sending.claim(session, name, lease=lease)
-                # They end by themselves within the timeout, whatever becomes of their sisters.
-                await asyncio.gather(*(self._deliver(self._routes[name], claim) for claim in claims))
+                # They end by themselves, whatever becomes of their sisters.
+                await asyncio.gather(*(self._deliver(self._routes[name], claim, lease) for claim in claims))
                 if not claims and name not in self._nudged:
                     return
         except Exception as error:
@@ -112,14 +115,20 @@ class Courier:
             else:
                 log.exception("delivering_broken", channel=name)
 
-    async def _deliver(self, route: Route, claim: sending.Claim) -> None:
+    async def _deliver(self, route: Route, claim: sending.Claim, lease: timedelta) -> None:
         with structlog.contextvars.bound_contextvars(delivery=claim.name, channel=claim.channel, attempt=claim.attempt):
             try:
                 async with self._database.begin() as session:
                     body = await sending.body_of(session, claim, self._public_url)
-                outcome = await send_message(
-                    route, claim.name, claim.recipient, body, now=datetime.now(UTC), allowed_hosts=self._allowed_hosts
-                )
+                async with self._kept(claim, lease):
+                    outcome = await send_message(
+                        route,
+                        claim.name,
+                        claim.recipient,
+                        body,
+                        now=datetime.now(UTC),
+                        allowed_hosts=self._allowed_hosts,
+                    )
                 async with self._database.begin() as session:
                     random = secrets.randbelow(1001) / 1000
                     await sending.record(session, claim, route.channel, outcome, random)
@@ -132,16 +141,49 @@ class Courier:
                 return
             log.info("delivery_attempted", outcome=outcome.outcome, status=outcome.http_status, problem=outcome.problem)
 
+    @asynccontextmanager
+    async def _kept(self, claim: sending.Claim, lease: timedelta) -> AsyncIterator[None]:
+        """Keep the lease of the delivery while the block lasts.
+
+        The sockets of a mail time out step by step. How many steps there are is for the server to say, and nobody else
+        may send the mail before the last of them.
+        """
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(lease.total_seconds() / BEATS)
+                try:
+                    async with self._database.begin() as session:
+                        await sending.renew(session, claim, lease)
+                except Exception as error:
+                    if not is_outage(error):
+                        raise
+                    log.warning("lease_not_renewed", error=repr(error))
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
     async def idle(self) -> None:
         """Return once nothing that is due is left to send."""
         while self._tasks:
             await asyncio.gather(*self._tasks.values())
 
     async def close(self) -> None:
-        """Claim nothing more, wait a moment for what is under way, and drop the rest, which is due again later."""
+        """Claim nothing more, wait for the mails under way, and a moment for all else, which is due again later.
+
+        The thread that sends a mail cannot be stopped. Would nobody hear what came of it, then it would come twice.
+        """
         self._closing = True
+        under_way: dict[ChannelKind, list[asyncio.Task[None]]] = defaultdict(list)
+        for name, task in self._tasks.items():
+            under_way[self._routes[name].channel.kind].append(task)
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+                await asyncio.gather(*under_way[ChannelKind.WEBHOOK], return_exceptions=True)
+        await asyncio.gather(*under_way[ChannelKind.APPRISE], return_exceptions=True)
         for route in self._routes.values():
             route.threads.shutdown(wait=False, cancel_futures=True)

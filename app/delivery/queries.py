@@ -102,6 +102,13 @@ CLAIM = text(
     "created_at, attempt"
 )
 
+# The lease and, should the worker die, the pause behind it.
+RENEW = text(
+    "UPDATE deliveries SET lease_until = clock_timestamp() + CAST(:lease AS interval), "
+    "next_attempt_at = greatest(next_attempt_at, clock_timestamp() + CAST(:lease AS interval)) "
+    "WHERE id = :id AND attempt = :attempt AND status = 'PENDING'"
+)
+
 BEGIN_ATTEMPTS = text(
     "INSERT INTO delivery_attempts (delivery_id, number, started_at) "
     "SELECT id, attempt, clock_timestamp() FROM deliveries WHERE id = ANY(CAST(:ids AS bigint[]))"

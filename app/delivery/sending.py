@@ -19,7 +19,7 @@ from app.delivery.outcomes import Outcome
 
 # Longer than an attempt can take, with what is read and written around it.
 LEASE = timedelta(seconds=30)
-# The same where a mail server may take its time at each of a dozen steps: nobody else may send the mail meanwhile.
+# The same where a mail server may take its time at each of a dozen steps. It is renewed while there are more of them.
 APPRISE_LEASE = timedelta(minutes=3)
 # Deliveries of one channel that are under way at the same time, in all workers together.
 IN_FLIGHT = 8
@@ -75,6 +75,11 @@ async def claim(
     if rows:
         await session.execute(queries.BEGIN_ATTEMPTS, {"ids": [row.id for row in rows]})
     return [Claim(**{**row._mapping, "kind": DeliveryKind(row.kind)}) for row in rows]
+
+
+async def renew(session: AsyncSession, delivery: Claim, lease: timedelta) -> None:
+    """Have a delivery belong to its attempt for another `lease`, unless a later attempt has it already."""
+    await session.execute(queries.RENEW, {"id": delivery.id, "attempt": delivery.attempt, "lease": lease})
 
 
 async def body_of(session: AsyncSession, delivery: Claim, public_url: str) -> bytes:

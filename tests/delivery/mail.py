@@ -24,8 +24,9 @@ class Mailbox:
     mails: list[Mail] = field(default_factory=list)
     # What recipients are answered with.
     verdict: str = "250 fine"
-    # Seconds before each reply.
+    # Seconds before each reply, and more of them before the one that says that a mail was taken.
     delay: float = 0.0
+    musing: float = 0.0
     # Set once somebody has connected.
     called: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -46,6 +47,7 @@ class Mailbox:
                     message = message_from_bytes(content[:-5], policy=policy.default)
                     self.mails.append(Mail(recipients, message))
                     recipients, said = [], "250 fine"
+                    await asyncio.sleep(self.musing)
                 case "QUIT":
                     break
                 case _:
