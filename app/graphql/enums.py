@@ -11,6 +11,7 @@ from app.benchmarks.rules import BenchmarkMetric
 from app.clients.models import ClientSize, ClientStatus, EngagementModel, Industry
 from app.clients.service import SortField
 from app.delivery.models import AttemptOutcome, ChannelKind, ChannelMode, DeliveryKind, DeliveryStatus
+from app.events.rules import EventType, UnmappedReason
 from app.feeds.rules import FeedKind, FeedStatus
 from app.health.rules import Component, HealthTrend, RiskLevel, TrafficLight
 from app.runs.models import RunKind, RunStatus
@@ -166,6 +167,23 @@ _publish(
     IMPORT="It imports files.",
     REPLAY_ALERTS="It counts the alerts that given thresholds would have raised; nothing is raised or sent.",
     ERASE="It erases a client, or a member of one.",
+)
+_publish(
+    EventType,
+    "The kinds of messages of Segment's tracking API.",
+    IDENTIFY="Who a member is.",
+    GROUP="Which client a member belongs to, and what is known of the client.",
+    TRACK="What somebody did.",
+    PAGE="Which page somebody looked at.",
+    SCREEN="Which screen of an app somebody looked at.",
+    ALIAS="That a member has a new id.",
+)
+_publish(
+    UnmappedReason,
+    "Why no fact became of an event.",
+    NOT_MAPPED="Nothing says which fact it is; it counts as activity of its client.",
+    NO_CLIENT="Nothing says which client it is of, or no such client is known.",
+    UNUSABLE_TRAIT="A trait of that name says nothing that it could; it was left out, and the rest was taken.",
 )
 _publish(
     FeedKind,

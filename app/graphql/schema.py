@@ -13,6 +13,7 @@ from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_k
 from app.graphql.context import Info, require
 from app.graphql.deliveries import DeliveryMutation, DeliveryQuery
 from app.graphql.errors import TYPED_ERRORS
+from app.graphql.events import EventQuery
 from app.graphql.execution import Execution
 from app.graphql.feeds import FeedQuery
 from app.graphql.held_alerts import HeldAlertMutation
@@ -35,6 +36,7 @@ class Query(
     DeliveryQuery,
     RunQuery,
     FeedQuery,
+    EventQuery,
 ):
     """All queries."""
 
