@@ -25,7 +25,9 @@ export function Causes({ alert }) {
           <span class="causes-word">Why</span>
           ${causes.map(
             ({ component, change }, index) => html`
-              ${index > 0 && " · "}<span key=${component} class="causes-part">${COMPONENTS[component]} <b>${difference(change)}</b></span>
+              <span key=${component} class="causes-part">
+                ${COMPONENTS[component]} <b>${difference(change)}</b>${index < causes.length - 1 && " ·"}
+              </span>${" "}
             `,
           )}
         </span>
