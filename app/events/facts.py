@@ -142,10 +142,10 @@ class Session(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """The values of one key, and the numbers of the messages that they come from."""
+    """The values of one key, and the messages that they come from: their numbers, and what each of them gave."""
 
     values: Values
-    messages: list[int]
+    messages: list[tuple[int, Values]]
 
 
 @dataclass(slots=True)
@@ -164,11 +164,11 @@ class Facts:
         key = values[: _WIDTHS[kind]]
         row = rows.get(key)
         if row is None:
-            rows[key] = Row(values, [number])
+            rows[key] = Row(values, [(number, values)])
             return
         merge = _MERGES.get(kind, _merge_given)
         row.values = merge(row.values, values)
-        row.messages.append(number)
+        row.messages.append((number, values))
 
 
 _WIDTHS = {name: len(kind.key) for name, kind in KINDS.items()}
@@ -200,7 +200,7 @@ def facts_of(
 
     `known` are the clients by external id, and `features` the keys of the features by their folded keys and names.
     """
-    facts = Facts()
+    facts, features = Facts(), dict(features)
     for number, message in messages:
         client, member = message.client, message.member
         if message.type is EventType.GROUP:
@@ -209,7 +209,7 @@ def facts_of(
             _add_fact(facts, number, message, features)
         elif message.type in {EventType.TRACK, EventType.PAGE, EventType.SCREEN}:
             facts.activity.add(number)
-            key = features.get(folded(message.name)) if message.name else None
+            key = features.get(feature_form(message.name)) if message.name else None
             if key is not None:
                 facts.add("feature_uses", number, client, key, message.at, message.at)
         if member is not None and message.type is not EventType.ALIAS:
@@ -224,7 +224,12 @@ def facts_of(
     return facts
 
 
-def _add_fact(facts: Facts, number: int, message: Message, features: Mapping[str, str]) -> None:
+def feature_form(name: str) -> str:
+    """Return the form in which keys and names of features are compared; what has no letter is compared as it is."""
+    return folded(name) or name
+
+
+def _add_fact(facts: Facts, number: int, message: Message, features: dict[str, str]) -> None:
     client, member, at, parts = message.client, message.member, message.at, message.parts
     match message.fact:
         case "logged_in":
@@ -244,7 +249,8 @@ def _add_fact(facts: Facts, number: int, message: Message, features: Mapping[str
             facts.add("campaigns", number, client, parts["campaign"], None, None, None, None, None)
             facts.add("campaign_responses", number, client, parts["campaign"], member, at)
         case "feature_used":
-            key = features.get(folded(parts["feature"]), parts["feature"])
+            # A feature that nobody knew is known from here on, so that the next event finds it.
+            key = features.setdefault(feature_form(parts["feature"]), parts["feature"])
             facts.add("features", number, key, None, None)
             facts.add("feature_uses", number, client, key, at, at)
         case "ticket_opened":

@@ -4,10 +4,9 @@ from sqlalchemy import text
 
 _IDS = "CAST(:ids AS bigint[])"
 
-# The client of a member that is known in one client only: nobody guesses between several.
 CLIENTS_OF_MEMBERS = text(
-    "SELECT m.external_id AS member, min(c.external_id) AS client FROM members AS m JOIN clients AS c "
-    "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[])) GROUP BY 1 HAVING count(*) = 1"
+    "SELECT m.external_id AS member, c.external_id AS client FROM members AS m JOIN clients AS c "
+    "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[]))"
 )
 
 KNOWN_CLIENTS = text("SELECT external_id, id FROM clients WHERE external_id = ANY(CAST(:clients AS text[]))")
@@ -96,17 +95,26 @@ MEMBERS_TO_MERGE = text(
 )
 _NEW = "CAST(:new_id AS bigint)"
 _MOVES = {
-    "logins": ("client_id, at, member_id, duration_minutes", f"client_id, at, {_NEW}, duration_minutes"),
-    "campaign_responses": ("client_id, at, campaign_id, member_id", f"client_id, at, campaign_id, {_NEW}"),
+    "logins": (
+        "client_id, at, member_id, duration_minutes",
+        f"client_id, at, {_NEW}, duration_minutes",
+        "(client_id, at, member_id) DO UPDATE SET "
+        "duration_minutes = coalesce(logins.duration_minutes, excluded.duration_minutes)",
+    ),
+    "campaign_responses": (
+        "client_id, at, campaign_id, member_id",
+        f"client_id, at, campaign_id, {_NEW}",
+        "DO NOTHING",
+    ),
 }
 MERGE_MEMBERS = (
     *(
         text(
             f"WITH gone AS (DELETE FROM {table} WHERE client_id = (SELECT client_id FROM members WHERE id = :old_id) "
             f"AND member_id = :old_id RETURNING *) INSERT INTO {table} ({columns}) SELECT {values} FROM gone "
-            "ON CONFLICT DO NOTHING"
+            f"ON CONFLICT {conflict}"
         )
-        for table, (columns, values) in _MOVES.items()
+        for table, (columns, values, conflict) in _MOVES.items()
     ),
     text(
         "WITH gone AS (DELETE FROM members WHERE id = :old_id RETURNING *) UPDATE members AS kept SET "

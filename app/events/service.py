@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.database import fetch
 from app.events import queries
-from app.events.facts import Facts, facts_of
-from app.events.mapping import folded
+from app.events.facts import Facts, facts_of, feature_form
 from app.events.rules import EventType, Message, UnmappedReason
 from app.ingest import service as ingest
 from app.ingest.formats import KINDS
@@ -87,12 +86,15 @@ async def _attribute(session: AsyncSession, messages: Sequence[Message]) -> Sequ
     unattributed = {m.member for m in messages if m.client is None and m.member is not None}
     if not unattributed:
         return messages
-    # What came with them says it first: an identify and a group call precede the rest.
-    clients = {m.member: m.client for m in messages if m.client is not None and m.member in unattributed}
-    missing = sorted(member for member in unattributed if member is not None and member not in clients)
-    if missing:
-        found = await fetch(session, queries.CLIENTS_OF_MEMBERS, members=missing)
-        clients |= {row.member: row.client for row in found}
+    # An identify or a group call that came with them says it as well as what is stored.
+    found: defaultdict[str | None, set[str]] = defaultdict(set)
+    for message in messages:
+        if message.client is not None and message.member in unattributed:
+            found[message.member].add(message.client)
+    for row in await fetch(session, queries.CLIENTS_OF_MEMBERS, members=sorted(filter(None, unattributed))):
+        found[row.member].add(row.client)
+    # Nobody guesses between several clients of a member.
+    clients = {member: next(iter(names)) for member, names in found.items() if len(names) == 1}
     return [m._replace(client=clients[m.member]) if m.client is None and m.member in clients else m for m in messages]
 
 
@@ -128,7 +130,7 @@ async def _features(session: AsyncSession, messages: Sequence[tuple[int, Message
     if not any(message.type not in {EventType.GROUP, EventType.IDENTIFY} for _, message in messages):
         return {}
     found = await fetch(session, queries.FEATURES)
-    return {folded(row.name): row.key for row in found} | {folded(row.key): row.key for row in found}
+    return {feature_form(row.name): row.key for row in found} | {feature_form(row.key): row.key for row in found}
 
 
 async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime) -> None:
@@ -143,8 +145,10 @@ async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime) ->
             continue
         staged = [(number, row.values) for number, row in enumerate(rows)]
         for outcome in await ingest.store(session, KINDS[name], staged, now=now):
-            for number, reason in outcome.rejected:
-                refused |= dict.fromkeys(rows[number].messages, reason)
+            for number, _ in outcome.rejected:
+                # Not everything that was merged into the row has to be wrong: one after the other tells what is.
+                for single in await ingest.store(session, KINDS[name], rows[number].messages, now=now):
+                    refused |= dict(single.rejected)
     if refused:
         raise EventsRefused(refused)
 
@@ -167,9 +171,12 @@ async def _begin_sessions(session: AsyncSession, facts: Facts) -> None:
     for (client, member, at), row in facts.rows.get("logins", {}).items():
         if row.values[-1] is None and isinstance(at, datetime):
             came_along[client, member].append(at)
+    taken: set[tuple[str, str, datetime]] = set()
     for one in facts.sessions:
         near = [at for at in came_along[one.client, one.member] if one.begun_at - LOGIN_TOLERANCE <= at <= one.ended_at]
-        at = max([*near, *filter(None, [stored.get(one.number)])], default=one.begun_at)
+        free = [at for at in (*near, stored.get(one.number)) if at and (one.client, one.member, at) not in taken]
+        at = max(free, default=one.begun_at)
+        taken.add((one.client, one.member, at))
         facts.add("logins", one.number, one.client, one.member, at, one.minutes)
 
 
@@ -199,7 +206,8 @@ async def _keep_activity(
         if client_id is None or message.type in {EventType.GROUP, EventType.IDENTIFY, EventType.ALIAS}:
             continue
         # What a clock ahead of ours dates in the future is of now.
-        latest[client_id] = max(latest.get(client_id, message.at), min(message.at, now))
+        moment = min(message.at, now)
+        latest[client_id] = max(latest.get(client_id, moment), moment)
         if number in facts.activity:
             days.setdefault((client_id, message.day), []).append(message.at)
     if days:

@@ -200,7 +200,12 @@ def _parsed(body: bytes) -> Any:
 
 
 def _check_size(event: object) -> None:
-    if len(orjson.dumps(event)) > MAX_EVENT_BYTES:
+    try:
+        size = len(orjson.dumps(event))
+    except orjson.JSONEncodeError as error:
+        # What may be read is nested four times as deeply as what may be written.
+        raise UnusableEvent("the event is nested too deeply") from error
+    if size > MAX_EVENT_BYTES:
         raise UnusableEvent(f"the event is larger than {MAX_EVENT_BYTES} bytes")
 
 

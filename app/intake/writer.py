@@ -106,9 +106,11 @@ class Writer:
                     if used:
                         await write_keys.used(session, used, now)
                 break
-            except service.EventsRefused as refused:
-                reasons |= {left[place][0]: reason for place, reason in refused.reasons.items()}
-                left = [one for place, one in enumerate(left) if place not in refused.reasons]
+            except service.EventsRefused as error:
+                # Copies of a message would be refused one after the other, each in a transaction of its own.
+                refused = {_identity(left[place][1]): reason for place, reason in error.reasons.items()}
+                reasons |= {n: refused[_identity(one)] for n, one in left if _identity(one) in refused}
+                left = [(n, one) for n, one in left if _identity(one) not in refused]
         self._noted |= dict.fromkeys(used, now)
         return reasons
 
@@ -121,6 +123,10 @@ class Writer:
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _identity(message: Message) -> tuple[date, str]:
+    return message.day, message.message_id
 
 
 def _fail(batches: Sequence[_Batch], error: Exception) -> None:
