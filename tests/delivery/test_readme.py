@@ -17,22 +17,23 @@ BODY = b'{"data": {"message": "Acme: its score fell."}}'
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def block(language: str) -> str:
-    """Return the only block of a language."""
-    [found] = re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def block(language: str, word: str) -> str:
+    """Return the only block of a language that has this word in it."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    [found] = [one for one in blocks if word in one]
     return str(found)
 
 
 def test_the_channels_are_read(tmp_path: Path) -> None:
     path = tmp_path / "channels.toml"
-    path.write_text(block("toml"))
+    path.write_text(block("toml", "channel"))
     assert list(read_channels(path, frozenset())) == ["ops", "owners", "slack"]
 
 
 async def test_the_receiver_takes_what_is_signed_once(tmp_path: Path) -> None:
     port = free_port()
     program = tmp_path / "receiver.py"
-    program.write_text(block("python").replace("9000", str(port)))
+    program.write_text(block("python", "webhook").replace("9000", str(port)))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(program)), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
