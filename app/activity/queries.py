@@ -73,6 +73,17 @@ _SOURCES = (
         second="NULL",
     ),
     _source(
+        "METRICS_REVISED",
+        "daily_metrics",
+        at="revised_at",
+        key="day::text",
+        label="NULL",
+        first="NULL",
+        second="NULL",
+        # The index holds revised days only.
+        where="AND revised_at IS NOT NULL",
+    ),
+    _source(
         "SCORE_CHANGED",
         _SCORES,
         at=_SCORED_AT,

@@ -1,5 +1,6 @@
 """What happened at a client, as sentences that a person can read."""
 
+from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,6 +16,7 @@ class ActivityKind(StrEnum):
     FEATURE_FIRST_USED = "FEATURE_FIRST_USED"
     LIGHT_CHANGED = "LIGHT_CHANGED"
     LOGINS = "LOGINS"
+    METRICS_REVISED = "METRICS_REVISED"
     SCORE_CHANGED = "SCORE_CHANGED"
 
 
@@ -43,6 +45,9 @@ def describe(event: Event) -> str:
             return f"Campaign {event.label} closed with {first} of {second} assignments completed."
         case ActivityKind.FEATURE_FIRST_USED:
             return f"The feature {event.label} was used for the first time."
+        case ActivityKind.METRICS_REVISED:
+            day = date.fromisoformat(event.key)
+            return f"Data that came late changed the figures of {day.day} {day:%B %Y}."
         case ActivityKind.SCORE_CHANGED:
             return f"The health score {'rose' if second > first else 'fell'} from {first} to {second}."
         case ActivityKind.LIGHT_CHANGED:

@@ -147,6 +147,7 @@ _publish(
     FEATURE_FIRST_USED="A feature was used for the first time.",
     LIGHT_CHANGED="The traffic light changed.",
     LOGINS="Members logged in during one day.",
+    METRICS_REVISED="Data that came late changed the recorded metrics of a day.",
     SCORE_CHANGED="The health score changed.",
 )
 _publish(

@@ -29,6 +29,17 @@ NOW = utc("2025-03-14T12:00")
 INSTANT = timedelta(microseconds=1)
 ONE_DAY = timedelta(days=1)
 Event = tuple[datetime, str, str]
+# The figures of a recorded day that are never null.
+FIGURES = (
+    "active_users",
+    "logins",
+    "session_minutes",
+    "cases_created",
+    "cases_resolved",
+    "cases_resolved_on_time",
+    "campaign_responses",
+    "support_tickets",
+)
 
 
 async def page(
@@ -83,6 +94,9 @@ async def test_every_kind_has_its_sentence(database: Database) -> None:
     )
     await add_score(database, client, date(2025, 3, 11), 80, previous_score=79, light="GREEN")
     end_of_11th = utc("2025-03-12") - INSTANT
+    figures = dict.fromkeys(FIGURES, 0) | {"client_id": client}
+    for day, revised_at in ((date(2025, 3, 9), hours[11]), (date(2025, 3, 10), None)):
+        await add_rows(database, "daily_metrics", [figures | {"day": day, "revised_at": revised_at}])
     expected = [
         (hours[0], "ALERTS_CHANGED", "Alerts were switched off by csm@example.com."),
         (hours[1], "ALERTS_CHANGED", "Alerts were switched on by csm@example.com."),
@@ -94,6 +108,7 @@ async def test_every_kind_has_its_sentence(database: Database) -> None:
         (hours[7], "CAMPAIGN_CLOSED", "Campaign C-9 closed with 0 of 1 assignments completed."),
         (hours[8], "FEATURE_FIRST_USED", "The feature Exports was used for the first time."),
         (hours[9], "LOGINS", "2 members logged in 3 times."),
+        (hours[11], "METRICS_REVISED", "Data that came late changed the figures of 9 March 2025."),
         (yesterday, "LIGHT_CHANGED", "The traffic light went from green to red."),
         (yesterday, "SCORE_CHANGED", "The health score fell from 85 to 58."),
         (day_before, "LOGINS", "1 member logged in once."),

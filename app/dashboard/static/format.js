@@ -41,6 +41,7 @@ const LABELS = {
   SET_ALERTS: "Switching of alerts",
   IMPORT: "Import",
   REPLAY_ALERTS: "Replay of alerts",
+  ERASE: "Erasure",
   QUEUED: "Queued",
   RUNNING: "Running",
   SUCCEEDED: "Succeeded",

@@ -44,6 +44,7 @@ const ICONS = {
   FEATURE_FIRST_USED: "check",
   LIGHT_CHANGED: "pulse",
   LOGINS: "clock",
+  METRICS_REVISED: "calendar",
   SCORE_CHANGED: "pulse",
 };
 
