@@ -5,7 +5,7 @@ import { gql } from "../api.js";
 import { LineChart } from "../charts/line.js";
 import { Ago, date, daysFromNow, label, number, percent, person } from "../format.js";
 import { FRAME, FRAME_ALONE, useFrame, useRaisedAlerts } from "../frame.js";
-import { html } from "../html.js";
+import { classes, html } from "../html.js";
 import { useQuery } from "../query.js";
 import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
 import { Empty, Failure, Icon, Light, Risk, ScoreCircle, Skeleton, Trend, tone } from "../ui.js";
@@ -48,6 +48,7 @@ const CLIENT = gql`
           trafficLight
           measured
           contribution
+          stale
           explanation
         }
       }
@@ -257,12 +258,13 @@ function Components({ health }) {
 }
 
 function Component({ component, scored }) {
-  const { score, measured, trafficLight, contribution } = component;
+  const { score, measured, trafficLight, contribution, stale } = component;
   return html`
-    <li class=${`part tone-${measured ? tone(trafficLight) : "none"}`}>
+    <li class=${classes(`part tone-${measured ? tone(trafficLight) : "none"}`, stale && "is-kept")}>
       <p class="part-head">
         <span class="part-name">
           ${component.label} <span class="quiet">weight ${percent(component.weight)}</span>
+          ${stale && html` <span class="tag">Feed silent</span>`}
         </span>
         ${measured
           ? html`<${Light} light=${trafficLight}>

@@ -30,6 +30,7 @@ const COMPONENTS = gql`
           score
           trafficLight
           measured
+          stale
           explanation
         }
       }
@@ -300,11 +301,12 @@ function Components({ id }) {
 }
 
 function HealthComponent({ component }) {
-  const { score } = component;
+  const { score, stale } = component;
   return html`
-    <li class=${`component tone-${tone(component.trafficLight)}`}>
+    <li class=${classes(`component tone-${tone(component.trafficLight)}`, stale && "is-kept")}>
       <p class="component-name">
         ${component.label} <span class="quiet">${component.weight} %</span>
+        ${stale && html` <span class="tag">Feed silent</span>`}
       </p>
       <div class="bar" aria-hidden="true"><div class="bar-fill" style=${{ inlineSize: `${score ?? 0}%` }} /></div>
       <p class="component-score">

@@ -56,6 +56,12 @@ export const PORTFOLIO = gql`
   ) {
     ...Frame
     owners
+    feeds {
+      kind
+      lastReceivedAt
+      status
+      keptUntil
+    }
     summary: portfolioSummary(filter: $filter) {
       total
       green

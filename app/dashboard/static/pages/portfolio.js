@@ -1,6 +1,6 @@
 /** The portfolio: who needs help, what moved, and every client as a card. */
 
-import { Ago, count, counted, label, person } from "../format.js";
+import { Ago, count, counted, label, person, shortDate } from "../format.js";
 import { useFrame, useRefetchOnAlerts } from "../frame.js";
 import { classes, html, useCallback, useEffect, useRef, useState } from "../html.js";
 import { usePages, useSettled } from "../query.js";
@@ -40,10 +40,13 @@ export default function PortfolioPage({ whenShown }) {
     <div class="page portfolio">
       <div class="portfolio-head">
         <${PageHeading}>Portfolio<//>
-        ${data?.summary.calculatedAt &&
-        html`<p class="quiet">Calculated <${Ago} at=${data.summary.calculatedAt} /></p>`}
+        <div class="portfolio-state quiet">
+          ${data && html`<${Feeds} feeds=${data.feeds} />`}
+          ${data?.summary.calculatedAt && html`<p>Calculated <${Ago} at=${data.summary.calculatedAt} /></p>`}
+        </div>
       </div>
       <${Morning} data=${data} choices=${choices} search=${search} />
+      ${data?.feeds.some(isStale) && html`<${SilentFeeds} feeds=${data.feeds.filter(isStale)} />`}
       <${Tiles} summary=${data?.summary} light=${choices.light} />
       <div class="portfolio-body">
         <aside class="movers" aria-label="What moved">
@@ -71,6 +74,63 @@ export default function PortfolioPage({ whenShown }) {
         </section>
       </div>
     </div>
+  `;
+}
+
+// What a feed is called, and the scores that it makes.
+const WORDS = {
+  LOGINS: ["logins", "Login"],
+  CASES: ["cases", "Case"],
+  CAMPAIGNS: ["campaigns", "Campaign"],
+  FEATURES: ["features", "Feature"],
+  TICKETS: ["tickets", "Ticket"],
+};
+
+/** Returns whether a feed usually delivers, and has been silent for too long. */
+function isStale(feed) {
+  return feed.status === "STALE";
+}
+
+/** One quiet line, and when each feed delivered for those who want to know. */
+function Feeds({ feeds }) {
+  if (feeds.every((feed) => feed.status === "NEVER")) return null;
+  const stale = feeds.filter(isStale).length;
+  return html`
+    <details class="menu feeds">
+      <summary>
+        ${stale === 0 ? "Data: all feeds current" : `Data: ${stale} of ${feeds.length} feeds silent`}
+      </summary>
+      <dl class="menu-panel">
+        ${feeds.map(
+          ({ kind, lastReceivedAt }) => html`
+            <div key=${kind}>
+              <dt>The ${WORDS[kind][0]} feed</dt>
+              <dd>${lastReceivedAt ? html`<${Ago} at=${lastReceivedAt} />` : "nothing received yet"}</dd>
+            </div>
+          `,
+        )}
+      </dl>
+    </details>
+  `;
+}
+
+/** What silent feeds mean for the scores, a sentence or two for each. */
+function SilentFeeds({ feeds }) {
+  const today = new Date().toISOString().slice(0, 10);
+  return html`
+    <ul class="silent-feeds">
+      ${feeds.map(({ kind, lastReceivedAt, keptUntil }) => {
+        const [feed, scores] = WORDS[kind];
+        return html`
+          <li key=${kind}>
+            The ${feed} feed has been silent since ${shortDate(lastReceivedAt)}.${" "}
+            ${keptUntil >= today
+              ? `${scores} scores stay as they were until ${shortDate(keptUntil)}.`
+              : `${scores} scores are no longer measured.`}
+          </li>
+        `;
+      })}
+    </ul>
   `;
 }
 
