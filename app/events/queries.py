@@ -5,7 +5,7 @@ from sqlalchemy import text
 _IDS = "CAST(:ids AS bigint[])"
 
 CLIENTS_OF_MEMBERS = text(
-    "SELECT m.external_id AS member, c.external_id AS client FROM members AS m JOIN clients AS c "
+    "SELECT m.external_id AS member, c.external_id AS client, c.id FROM members AS m JOIN clients AS c "
     "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[]))"
 )
 
@@ -29,15 +29,15 @@ REMEMBER = text(
     "ORDER BY 1, 2 ON CONFLICT (day, message_id) DO NOTHING RETURNING day, message_id"
 )
 
-# The login that a session began with: the latest of the member's, of unknown length, from shortly before the session's
-# computed beginning until its end.
+# The logins that a session may have begun with: the member's latest of unknown length, from shortly before the
+# session's computed beginning until its end. There are several for the sessions that end in the same transaction.
 LOGINS_OF_SESSIONS = text(
     "SELECT s.number, l.at FROM unnest(CAST(:number AS bigint[]), CAST(:client AS text[]), "
     "CAST(:member AS text[]), CAST(:earliest AS timestamptz[]), CAST(:latest AS timestamptz[])) "
     "AS s(number, client, member, earliest, latest) JOIN clients AS c ON c.external_id = s.client "
     "JOIN members AS m ON m.client_id = c.id AND m.external_id = s.member "
     "CROSS JOIN LATERAL (SELECT at FROM logins WHERE client_id = c.id AND member_id = m.id "
-    "AND at BETWEEN s.earliest AND s.latest AND duration_minutes IS NULL ORDER BY at DESC LIMIT 1) AS l"
+    "AND at BETWEEN s.earliest AND s.latest AND duration_minutes IS NULL ORDER BY at DESC LIMIT 10) AS l"
 )
 
 COUNT_ACTIVITY = text(

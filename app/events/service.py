@@ -51,11 +51,11 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
     rolled back; without those messages it can be done again.
     """
     await ingest.begin(session)
-    messages = await _attribute(session, messages)
+    known = await _known(session, [message.client for message in messages if message.client is not None])
+    messages = await _attribute(session, messages, known)
     fresh = await _remember(session, messages, now)
     if not fresh:
         return 0
-    known = await _known(session, [message.client for _, message in fresh if message.client is not None])
     groups = {message.client for _, message in fresh if message.type is EventType.GROUP}
     of_client = [(number, message) for number, message in fresh if message.client in known or message.client in groups]
     facts = facts_of(of_client, known=known, features=await _features(session, of_client))
@@ -81,18 +81,21 @@ async def unmapped(
     return await fetch(connection, queries.UNMAPPED, **values)
 
 
-async def _attribute(session: AsyncSession, messages: Sequence[Message]) -> Sequence[Message]:
-    """Return the messages with the client of those that name their member only."""
+async def _attribute(session: AsyncSession, messages: Sequence[Message], known: dict[str, int]) -> Sequence[Message]:
+    """Return the messages with the client of those that name their member only, and add it to those known."""
     unattributed = {m.member for m in messages if m.client is None and m.member is not None}
     if not unattributed:
         return messages
+    groups = {message.client for message in messages if message.type is EventType.GROUP}
     # An identify or a group call that came with them says it as well as what is stored.
     found: defaultdict[str | None, set[str]] = defaultdict(set)
     for message in messages:
-        if message.client is not None and message.member in unattributed:
-            found[message.member].add(message.client)
+        client = message.client
+        if client is not None and message.member in unattributed and (client in known or client in groups):
+            found[message.member].add(client)
     for row in await fetch(session, queries.CLIENTS_OF_MEMBERS, members=sorted(filter(None, unattributed))):
         found[row.member].add(row.client)
+        known[row.client] = row.id
     # Nobody guesses between several clients of a member.
     clients = {member: next(iter(names)) for member, names in found.items() if len(names) == 1}
     return [m._replace(client=clients[m.member]) if m.client is None and m.member in clients else m for m in messages]
@@ -166,7 +169,9 @@ async def _begin_sessions(session: AsyncSession, facts: Facts) -> None:
         earliest=[one.begun_at - LOGIN_TOLERANCE for one in facts.sessions],
         latest=[one.ended_at for one in facts.sessions],
     )
-    stored = {row.number: row.at for row in found}
+    stored: defaultdict[int, list[datetime]] = defaultdict(list)
+    for login in found:
+        stored[login.number].append(login.at)
     came_along: defaultdict[tuple[object, object], list[datetime]] = defaultdict(list)
     for (client, member, at), row in facts.rows.get("logins", {}).items():
         if row.values[-1] is None and isinstance(at, datetime):
@@ -174,7 +179,7 @@ async def _begin_sessions(session: AsyncSession, facts: Facts) -> None:
     taken: set[tuple[str, str, datetime]] = set()
     for one in facts.sessions:
         near = [at for at in came_along[one.client, one.member] if one.begun_at - LOGIN_TOLERANCE <= at <= one.ended_at]
-        free = [at for at in (*near, stored.get(one.number)) if at and (one.client, one.member, at) not in taken]
+        free = [at for at in (*near, *stored[one.number]) if (one.client, one.member, at) not in taken]
         at = max(free, default=one.begun_at)
         taken.add((one.client, one.member, at))
         facts.add("logins", one.number, one.client, one.member, at, one.minutes)
