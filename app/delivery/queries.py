@@ -228,6 +228,28 @@ ATTEMPTS = text(
 )
 
 
+LOCK_OF_ALERTS = text(
+    "SELECT id, digest_id FROM deliveries WHERE alert_id = ANY(CAST(:alert_ids AS bigint[])) ORDER BY id FOR UPDATE"
+)
+
+DELETE_ATTEMPTS = text("DELETE FROM delivery_attempts WHERE delivery_id = ANY(CAST(:ids AS bigint[]))")
+
+DELETE_DELIVERIES = text("DELETE FROM deliveries WHERE id = ANY(CAST(:ids AS bigint[]))")
+
+# What is written down of a digest lists everybody in it. One that is still to leave is written anew, without those who
+# are gone, and does not leave when nobody is left.
+UNWRITE_DIGESTS = text(
+    "WITH digests AS MATERIALIZED (SELECT id, EXISTS (SELECT FROM deliveries WHERE digest_id = d.id) AS has_alerts "
+    "FROM deliveries AS d WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE), "
+    "answers AS (UPDATE delivery_attempts AS a SET answer = NULL FROM digests WHERE a.delivery_id = digests.id) "
+    "UPDATE deliveries AS d SET body = NULL, "
+    "status = CASE WHEN d.status = 'PENDING' AND NOT has_alerts THEN 'DISCARDED' ELSE d.status END, "
+    "finished_at = CASE WHEN d.status = 'PENDING' AND NOT has_alerts THEN clock_timestamp() ELSE d.finished_at END, "
+    "reason = CASE WHEN d.status = 'PENDING' AND NOT has_alerts THEN :reason ELSE d.reason END "
+    "FROM digests WHERE d.id = digests.id"
+)
+
+
 def page(filters: Sequence[str]) -> TextClause:
     """Return the statement for one page of deliveries, the newest first, below the delivery `before`.
 

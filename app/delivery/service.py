@@ -51,6 +51,17 @@ async def discard(session: AsyncSession, alert_ids: Sequence[int], *, reason: st
     return await _count(session, queries.DISCARD, alert_ids=list(alert_ids), reason=reason)
 
 
+async def erase(session: AsyncSession, alert_ids: Sequence[int]) -> None:
+    """Delete the deliveries of the alerts with their attempts, and what is written down of digests that list them."""
+    found = await fetch(session, queries.LOCK_OF_ALERTS, alert_ids=list(alert_ids))
+    ids = {"ids": [row.id for row in found]}
+    await session.execute(queries.DELETE_ATTEMPTS, ids)
+    await session.execute(queries.DELETE_DELIVERIES, ids)
+    digests = sorted({row.digest_id for row in found if row.digest_id is not None})
+    reason = "The clients that it told of were erased."
+    await session.execute(queries.UNWRITE_DIGESTS, {"ids": digests, "reason": reason})
+
+
 async def tell_held(session: AsyncSession, run_id: int, *, alerts: int, clients: int) -> int:
     """Tell the operators, once a run, that the run's alerts are held, and return how many channels that takes.
 
