@@ -204,6 +204,25 @@ def record_metrics(
 
 
 @cli.command()
+def erase(
+    client: Annotated[str, typer.Option(help="The client by its external id.")],
+    member: Annotated[
+        str | None, typer.Option(help="One member of it by its external id; without it the whole client.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether that is wanted.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Erase a client or one of its members, here and now: facts and names go for ever, and figures stay."""
+    if not yes:
+        whom = f"the client {client!r}" if member is None else f"the member {member!r} of the client {client!r}"
+        typer.confirm(f"Erase {whom}? This cannot be undone.", abort=True, err=True)
+    with migrated_settings(data_dir) as settings:
+        raise typer.Exit(
+            with_database(settings, lambda database: commands.erase(database, settings, client, member, console))
+        )
+
+
+@cli.command()
 def demo(data_dir: DataDir = None) -> None:
     """Load the demo portfolio, if there is no client yet, and calculate its history."""
     with migrated_settings(data_dir) as settings:

@@ -23,6 +23,7 @@ from app.delivery.courier import route_of, send_message
 from app.delivery.models import AttemptOutcome
 from app.delivery.rules import message_name
 from app.demo.service import load_if_empty
+from app.erasure import service as erasure
 from app.errors import Conflict, ExpectedError, InvalidInput
 from app.health import requests
 from app.ingest import runs as imports
@@ -127,7 +128,17 @@ async def record_metrics(database: Database, settings: Settings, day: date | Non
     return await _carry_out(database, settings, run_id, "Recording metrics", console)
 
 
-async def _carry_out(database: Database, settings: Settings, run_id: int, title: str, console: Console) -> int:
+async def erase(database: Database, settings: Settings, external_id: str, member: str | None, console: Console) -> int:
+    """Erase a client, or one of its members, with a bar; return the exit status. Raises NotFound."""
+    async with database.begin() as session:
+        client_id = await clients.id_of(session, external_id)
+        run_id = await erasure.request(session, client_id, member, requested_by=COMMAND_LINE, now=datetime.now(UTC))
+    return await _carry_out(database, settings, run_id, "Erasing", console, noun="piece")
+
+
+async def _carry_out(
+    database: Database, settings: Settings, run_id: int, title: str, console: Console, *, noun: str = "client"
+) -> int:
     """Carry the run out, or watch whoever does; print what came of it, and return the exit status."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
@@ -147,7 +158,7 @@ async def _carry_out(database: Database, settings: Settings, run_id: int, title:
     if row.status == RunStatus.FAILED:
         console.print(f"It failed: {row.reason}", style="red", markup=False)
         return EXIT_FAILED
-    console.print(f"{_number(row.done, 'client')} done, {row.failed:,} failed.")
+    console.print(f"{_number(row.done, noun)} done, {row.failed:,} failed.")
     return EXIT_SOME_FAILED if row.failed else 0
 
 

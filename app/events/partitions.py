@@ -27,12 +27,12 @@ async def ensure(session: AsyncSession, days: Collection[date]) -> None:
     Call it in a transaction of its own, before the one that inserts: other processes that need a partition wait until
     the end of the transaction that makes one. Inserts into the other partitions go on meanwhile.
     """
-    missing = set(days) - await _attached(session)
+    missing = set(days) - await attached(session)
     if not missing:
         return
     await session.execute(_LOCK, {"lock": AdvisoryLock.PARTITIONS})
     # Another process may have made them while this one waited.
-    for day in sorted(missing - await _attached(session)):
+    for day in sorted(missing - await attached(session)):
         # CREATE TABLE ... PARTITION OF would lock out whoever inserts, and ATTACH PARTITION does not.
         await session.execute(text(f"CREATE TABLE {_name(day)} (LIKE events INCLUDING ALL)"))
         bounds = f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"
@@ -44,7 +44,8 @@ async def ensure_ahead(session: AsyncSession, today: date) -> None:
     await ensure(session, [today + timedelta(days=n) for n in range(DAYS_AHEAD + 1)])
 
 
-async def _attached(session: AsyncSession) -> set[date]:
+async def attached(session: AsyncSession) -> set[date]:
+    """Return the UTC days that have a partition."""
     return {row.day for row in await fetch(session, _ATTACHED)}
 
 

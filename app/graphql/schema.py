@@ -12,6 +12,7 @@ from app.graphql.benchmarks import BenchmarkQuery
 from app.graphql.clients import Client, ClientMutation, ClientQuery, client_by_key
 from app.graphql.context import Info, require
 from app.graphql.deliveries import DeliveryMutation, DeliveryQuery
+from app.graphql.erasure import ErasureMutation
 from app.graphql.errors import TYPED_ERRORS
 from app.graphql.events import EventQuery
 from app.graphql.execution import Execution
@@ -59,7 +60,15 @@ class Query(
 
 
 @strawberry.type(description="What can be changed.")
-class Mutation(ClientMutation, AlertMutation, HeldAlertMutation, ReplayMutation, DeliveryMutation, RunMutation):
+class Mutation(
+    ClientMutation,
+    AlertMutation,
+    HeldAlertMutation,
+    ReplayMutation,
+    DeliveryMutation,
+    RunMutation,
+    ErasureMutation,
+):
     """All mutations."""
 
 

@@ -12,6 +12,7 @@ from app.alerts.replay import carry_replay
 from app.alerts.rules import Thresholds
 from app.clients.switching import switch
 from app.database import Database
+from app.erasure.service import erase
 from app.health.recalculation import recalculate
 from app.ingest.runs import import_run
 from app.runs import service
@@ -49,6 +50,7 @@ def kinds(settings: Settings) -> Mapping[RunKind, Carry]:
         RunKind.SET_ALERTS: switch,
         RunKind.IMPORT: import_run,
         RunKind.REPLAY_ALERTS: carry_replay,
+        RunKind.ERASE: erase,
     }
 
 

@@ -1,0 +1,78 @@
+"""Every SQL statement of an erasure: what names a client or a member goes, a batch at a time."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import TextClause, text
+
+# What belongs to a client, in an order in which nothing refers to what is gone. Members are deleted last of all: they
+# tell which messages without a client are meant.
+OF_CLIENT = (
+    "campaign_responses",
+    "logins",
+    "cases",
+    "campaigns",
+    "client_features",
+    "tickets",
+    "activity_days",
+    "client_feeds",
+    "late_days",
+    "alert_replay_clients",
+)
+OF_MEMBER = ("campaign_responses", "logins")
+
+_ITS = "client_id = :client_id"
+_THEIRS = f"{_ITS} AND member_id = :member_id"
+
+CLIENT = text("SELECT external_id FROM clients WHERE id = :client_id")
+
+MEMBER = text("SELECT id FROM members WHERE client_id = :client_id AND external_id = :member")
+
+# Churned at no known time is not scored and not recorded for any day, past ones included: what was calculated stays,
+# although its facts are gone.
+ANONYMISE = text(
+    "UPDATE clients SET external_id = :external_id, name = :name, name_key = :name_key, size = NULL, "
+    "industry = 'OTHER', status = 'CHURNED', engagement_model = 'PLG', owner = NULL, customer_since = NULL, "
+    "churned_at = NULL, renewal_date = NULL, annual_value = NULL, alerts_enabled = false, "
+    "alerts_snoozed_until = NULL, last_activity_at = NULL WHERE id = :client_id"
+)
+
+# What the client was known by when each erasure was asked for that did not come to its end, this one included.
+NAMES = text(
+    "SELECT DISTINCT parameters->>'client' AS client FROM runs WHERE kind = 'ERASE' AND client_id = :client_id "
+    "AND parameters->>'client' IS NOT NULL"
+)
+
+# A run of the past that did not come to its end named them as well.
+FORGET_NAMES = text(
+    "UPDATE runs SET parameters = NULL WHERE kind = 'ERASE' AND client_id = :client_id "
+    "AND (CAST(:member AS text) IS NULL OR parameters->>'member' = :member) "
+    "AND (id = :run_id OR status IN ('SUCCEEDED', 'FAILED'))"
+)
+
+_MEANT_OF_CLIENT = (
+    "(client = ANY(CAST(:names AS text[])) OR (client IS NULL AND member IN "
+    "(SELECT external_id FROM members WHERE client_id = :client_id)))"
+)
+_MEANT_OF_MEMBER = "member = :member AND (client IS NULL OR client = ANY(CAST(:names AS text[])))"
+
+EVENTS_OF_CLIENT = text(f"DELETE FROM events WHERE day = :day AND {_MEANT_OF_CLIENT}")
+EVENTS_OF_MEMBER = text(f"DELETE FROM events WHERE day = :day AND {_MEANT_OF_MEMBER}")
+
+LOCK_ALERTS = text("SELECT id FROM alerts WHERE client_id = :client_id ORDER BY id LIMIT :limit FOR UPDATE")
+
+# Causes and verdicts go with their alert.
+DELETE_ALERTS = text("DELETE FROM alerts WHERE id = ANY(CAST(:ids AS bigint[]))")
+
+DELETE_MEMBER = text("DELETE FROM members WHERE id = :member_id")
+
+
+def count(tables: Sequence[str], *, member: bool) -> TextClause:
+    """Return the statement that counts the rows of the client, or of one member, in all of the tables."""
+    counts = (f"(SELECT count(*) FROM {table} WHERE {_THEIRS if member else _ITS})" for table in tables)
+    return text(f"SELECT {' + '.join(counts)} AS number")
+
+
+def delete(table: str, *, member: bool) -> TextClause:
+    """Return the statement that deletes so many rows of the client, or of one member, at most."""
+    where = _THEIRS if member else _ITS
+    return text(f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {where} LIMIT :limit))")
