@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import app.tables  # noqa: F401 - a run and its audit refer to tables of every capability.
+from app.alerts import holding
 from app.database import Database
 from app.delivery import digests
 from app.delivery import service as delivery
@@ -56,6 +57,7 @@ async def keep_going(
     while True:
         await _attempt("slot", _take_slot(database, settings, clock()))
         await _attempt("giving_up", _give_up(database, settings))
+        await _attempt("releasing", _release(database))
         await _attempt("sweep", _resend(database, queue, settings))
         # Each by itself: a channel that takes too long must not keep the others from theirs.
         for channel in channels:
@@ -86,6 +88,11 @@ async def _take_slot(database: Database, settings: Settings, now: datetime) -> N
 async def _give_up(database: Database, settings: Settings) -> None:
     async with database.begin() as session:
         await sweeping.give_up(session, max_attempts=settings.max_attempts, thresholds=thresholds_of(settings))
+
+
+async def _release(database: Database) -> None:
+    async with database.begin() as session:
+        await holding.release_next(session)
 
 
 async def _resend(database: Database, queue: JobQueue, settings: Settings) -> None:

@@ -19,24 +19,43 @@ from app.database import fetch
 from app.delivery import service as delivery
 from app.errors import NotFound
 
+# Alerts that one transaction releases at most: each has deliveries on every channel.
+RELEASED_AT_ONCE = 1000
+
 log = structlog.get_logger(__name__)
 
 
 async def settle(session: AsyncSession, run_id: int, day: date, thresholds: Thresholds) -> None:
     """Release the alerts of a recalculation of everybody for `day`, or hold on to them, being a storm.
 
-    To be called in the transaction that ends the run, however it ends.
+    To be called in the transaction that ends the run, however it ends. Of very many only the first are released there;
+    `release_next` goes on.
     """
-    held = await fetch(session, queries.HELD_OF_RUN, run_id=run_id)
-    if not held:
+    held = (await fetch(session, queries.COUNT_HELD, run_id=run_id))[0]
+    if not held.alerts:
         return
-    clients = len({row.client_id for row in held})
     scored = int((await fetch(session, queries.COUNT_SCORED, run_id=run_id, day=day))[0].clients)
-    if is_storm(clients, scored, thresholds):
-        log.warning("alerts_held", run_id=run_id, alerts=len(held), clients_alerted=clients, clients_scored=scored)
-        await delivery.tell_held(session, run_id, alerts=len(held), clients=scored)
+    if is_storm(held.clients, scored, thresholds):
+        log.warning(
+            "alerts_held", run_id=run_id, alerts=held.alerts, clients_alerted=held.clients, clients_scored=scored
+        )
+        await delivery.tell_held(session, run_id, alerts=held.alerts, clients=scored)
     else:
-        await _release(session, [row.id for row in held])
+        await _release_batch(session, run_id)
+
+
+async def release_next(session: AsyncSession) -> int:
+    """Release the next of the alerts that were no storm and too many for one transaction; return how many, or 0."""
+    found = await fetch(session, queries.NEXT_RELEASING)
+    return await _release_batch(session, found[0].id) if found else 0
+
+
+async def _release_batch(session: AsyncSession, run_id: int) -> int:
+    """Release the first held alerts of a run, and mark it as long as there may be more."""
+    ids = [row.id for row in await fetch(session, queries.HELD_OF_RUN, run_id=run_id, limit=RELEASED_AT_ONCE)]
+    await _release(session, ids)
+    await session.execute(queries.SET_RELEASING, {"run_id": run_id, "releasing": len(ids) == RELEASED_AT_ONCE})
+    return len(ids)
 
 
 async def release_held(

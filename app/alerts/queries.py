@@ -14,7 +14,7 @@ ALERTED = text(
 # Undecided are those that a run which is over has left held, likely by a feed that had broken.
 UNRESOLVED = text(
     "SELECT a.client_id, a.day, a.score_after, a.held AND EXISTS (SELECT FROM runs AS r WHERE r.id = a.run_id "
-    "AND r.finished_at IS NOT NULL) AS undecided FROM alerts AS a "
+    "AND r.finished_at IS NOT NULL AND NOT r.releasing) AS undecided FROM alerts AS a "
     "WHERE a.client_id = ANY(CAST(:ids AS bigint[])) AND a.status <> 'RESOLVED'"
 )
 
@@ -69,7 +69,16 @@ WRITTEN_SINCE = text(
     "ORDER BY a.created_at, a.id"
 )
 
-HELD_OF_RUN = text("SELECT id, client_id FROM alerts WHERE run_id = :run_id AND held ORDER BY id FOR UPDATE")
+COUNT_HELD = text(
+    "SELECT count(*) AS alerts, count(DISTINCT client_id) AS clients FROM alerts WHERE run_id = :run_id AND held"
+)
+
+HELD_OF_RUN = text("SELECT id FROM alerts WHERE run_id = :run_id AND held ORDER BY run_id, id LIMIT :limit FOR UPDATE")
+
+# Several schedulers pass over each other's run.
+NEXT_RELEASING = text("SELECT id FROM runs WHERE releasing ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED")
+
+SET_RELEASING = text("UPDATE runs SET releasing = :releasing WHERE id = :run_id AND releasing <> :releasing")
 
 # The clients that the run has given a score of the day: it goes by their ids, and another run may have come further.
 # Whoever was scored for a later day raises no alert about it.
@@ -78,10 +87,10 @@ COUNT_SCORED = text(
     "AND c.id <= r.position)) AS clients FROM runs AS r WHERE r.id = :run_id"
 )
 
-# Those of a run that is going on are for its end to decide.
+# Those of a run that is going on are for its end to decide, and of some the end has decided.
 HELD_OF_FINISHED = text(
     "SELECT a.id, a.run_id FROM alerts AS a JOIN runs AS r ON r.id = a.run_id WHERE a.held "
-    "AND r.finished_at IS NOT NULL AND (CAST(:run_id AS bigint) IS NULL OR a.run_id = :run_id) "
+    "AND r.finished_at IS NOT NULL AND NOT r.releasing AND (CAST(:run_id AS bigint) IS NULL OR a.run_id = :run_id) "
     "ORDER BY a.id FOR UPDATE OF a"
 )
 
