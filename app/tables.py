@@ -11,6 +11,7 @@ import app.events.models
 import app.feeds.models
 import app.health.models
 import app.runs.models
+import app.uploads.models
 import app.usage.models  # noqa: F401
 
 metadata = SQLModel.metadata

@@ -11,7 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.alerts import replay
 from app.database import Database
 from app.delivery import service as delivery
+from app.events import partitions
+from app.events import service as events
 from app.settings import Settings
+from app.uploads import service as uploads
 
 # Rows that one transaction deletes at most, so that nobody waits for it.
 BATCH = 1000
@@ -38,9 +41,14 @@ class Kept:
 def kept(settings: Settings) -> Sequence[Kept]:
     """Return everything that is kept for a time only."""
     days = timedelta(days=settings.delivery_retention_days)
+    event_days = timedelta(days=settings.event_retention_days)
     return [
         Kept("deliveries", days, delivery.forget),
         Kept("replays", days, replay.forget),
+        Kept("days of events", event_days, partitions.drop_old),
+        Kept("unmapped events", event_days, events.forget_unmapped),
+        Kept("uploads", uploads.LEFT_OVER_AFTER, uploads.forget_left_over),
+        Kept("import reports", uploads.REPORTS_KEPT, uploads.forget_reports),
     ]
 
 

@@ -14,13 +14,13 @@ from app.clients.switching import switch
 from app.database import Database
 from app.erasure.service import erase
 from app.health.recalculation import recalculate
-from app.ingest.runs import import_run
 from app.runs import service
 from app.runs.batches import Pace, Progress
 from app.runs.leases import under_lease
 from app.runs.models import RunKind
 from app.runs.service import Claim
 from app.settings import Settings
+from app.uploads.importing import carry_import
 from app.usage.late import record_again
 from app.usage.recording import record
 
@@ -48,7 +48,7 @@ def kinds(settings: Settings) -> Mapping[RunKind, Carry]:
         RunKind.RECALCULATE_ALL: _after_late_days(score),
         RunKind.RECORD_METRICS: _after_late_days(record),
         RunKind.SET_ALERTS: switch,
-        RunKind.IMPORT: import_run,
+        RunKind.IMPORT: carry_import,
         RunKind.REPLAY_ALERTS: carry_replay,
         RunKind.ERASE: erase,
     }

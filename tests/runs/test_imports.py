@@ -63,12 +63,12 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def locked(url: str, table: str) -> AsyncIterator[None]:
-    """Keep everybody from writing the table within the block."""
+async def locked(url: str, table: str, mode: str = "SHARE ROW EXCLUSIVE") -> AsyncIterator[None]:
+    """Keep everybody from writing the table within the block, or from whatever else the mode does."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
-            await connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+            await connection.execute(f"LOCK TABLE {table} IN {mode} MODE")
             yield
     finally:
         await connection.close()
