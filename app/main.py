@@ -32,6 +32,7 @@ from app.graphql.sse import StreamEndpoint
 from app.graphql.websocket import WebSocketEndpoint
 from app.health.rules import Policy
 from app.health.service import load_policies
+from app.intake.imports import Imports
 from app.intake.tracking import Tracking
 from app.jobs import JobQueue
 from app.processes import spare_collector
@@ -142,7 +143,9 @@ def create_app(settings: Settings) -> Starlette:
     origins = frozenset(filter(None, settings.allowed_origins.split(",")))
     stream = StreamEndpoint(schema, verifier, make_context, settings.max_request_bytes, live.closing, sessions=sessions)
     retention = timedelta(days=settings.event_retention_days)
-    tracking = Tracking(database, WriteKeys(database), read_mapping(settings.event_mapping), retention)
+    keys = WriteKeys(database)
+    tracking = Tracking(database, keys, read_mapping(settings.event_mapping), retention)
+    imports = Imports(database, keys, verifier, live, settings.import_max_bytes)
     app = Starlette(
         routes=[
             Route("/graphql", endpoint),
@@ -152,6 +155,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
             *tracking.routes,
+            *imports.routes,
             *dashboard.routes,
         ],
         exception_handlers={404: dashboard.not_found},

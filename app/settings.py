@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     # Days for which it is remembered that an event came in; what happened earlier is refused.
     event_retention_days: int = Field(default=400, ge=31, le=3650)
 
+    # Bytes of the longest body of rows that is taken over HTTP, packed and unpacked.
+    import_max_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
+
     # Bytes of the largest GraphQL request that is read.
     max_request_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000)
     # Origins of other pages whose scripts may open a WebSocket, as in https://a.example,https://b.example.

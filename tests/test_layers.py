@@ -74,7 +74,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "graphql": {"graphql", "loaders", "service", "rules", "models", "auth", "app.errors"},
     "dashboard": {"dashboard", "graphql", "auth", "app.errors"},
     # What is sent in over HTTP is stored many requests at a time.
-    "intake": {"intake", "service", "rules", "models", "auth", "app.errors", "app.database"},
+    "intake": {"intake", "graphql", "service", "rules", "models", "auth", "app.errors", "app.database"},
     "workers": {
         "workers",
         "service",

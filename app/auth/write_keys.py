@@ -34,6 +34,7 @@ _CREATE = text(
     "ON CONFLICT (name) DO NOTHING RETURNING id"
 )
 _FIND = text("SELECT id FROM write_keys WHERE key_hash = :hash AND revoked_at IS NULL")
+_NAME = text("SELECT name FROM write_keys WHERE id = :id")
 _EVERY = text("SELECT name, created_at, last_used_at, revoked_at FROM write_keys ORDER BY name")
 # A key that is revoked again keeps the moment since which it has been refused.
 _REVOKE = text("UPDATE write_keys SET revoked_at = coalesce(revoked_at, :now) WHERE name = :name RETURNING id")
@@ -75,6 +76,11 @@ async def create(session: AsyncSession, name: str, now: datetime) -> str:
     if not await fetch(session, _CREATE, name=name, hash=_hash(key), now=now):
         raise Conflict(f"There is a write key named {name!r} already; revoked ones keep their names, too.")
     return key
+
+
+async def name_of(session: AsyncSession, key_id: int) -> str:
+    """Return the name of a key that `WriteKeys.find` has found."""
+    return str((await fetch(session, _NAME, id=key_id))[0].name)
 
 
 async def every(connection: AsyncConnection) -> Sequence[Row[Any]]:
