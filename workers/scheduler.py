@@ -1,6 +1,6 @@
 """The scheduler: once a second it takes the next daily slot, sends again what does not move, and says what is due.
 
-Once an hour it looks for what has been kept long enough.
+Once an hour it looks for what has been kept long enough, and makes room for the events of the next days.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from app.delivery import digests
 from app.delivery import service as delivery
 from app.delivery.channels import Channel, allowed_hosts_of, read_channels
 from app.errors import ExpectedError
+from app.events import partitions
 from app.jobs import DELIVER, EXECUTE_RUN, JobQueue
 from app.logs import configure_logging
 from app.runs import sweeping
@@ -63,9 +64,10 @@ async def keep_going(
         for channel in channels:
             await _attempt("digests", _gather(database, settings, channel, clock()))
         await _attempt("deliveries", _nudge(database, queue, settings))
-        if clock() >= forget_at:
+        if (now := clock()) >= forget_at:
+            await _attempt("partitions", _make_partitions(database, now))
             # While anything goes, the next turn goes on.
-            forget_at = clock() if await _forget(database, settings, clock()) else clock() + FORGETTING_PERIOD
+            forget_at = now if await _forget(database, settings, now) else now + FORGETTING_PERIOD
         await asyncio.sleep(period.total_seconds())
 
 
@@ -115,6 +117,11 @@ async def _nudge(database: Database, queue: JobQueue, settings: Settings) -> Non
     async with database.begin() as session:
         await delivery.give_up(session)
         await delivery.nudge(session, after=timedelta(seconds=settings.sweep_after_seconds))
+
+
+async def _make_partitions(database: Database, now: datetime) -> None:
+    async with database.begin() as session:
+        await partitions.ensure_ahead(session, now.date())
 
 
 async def _forget(database: Database, settings: Settings, now: datetime) -> bool:

@@ -70,6 +70,11 @@ UNMAPPED = text(
     "ORDER BY events DESC, type, name, reason LIMIT :limit"
 )
 
+FORGET_UNMAPPED = text(
+    "DELETE FROM unmapped_events WHERE ctid = ANY(ARRAY(SELECT ctid FROM unmapped_events "
+    "WHERE last_received_at < :before LIMIT :limit FOR UPDATE SKIP LOCKED))"
+)
+
 # A client's moment of activity moves on once a minute at most, however much its people do: every move writes the
 # indexes of the portfolio. The next calculation makes it exact.
 LOCK_ACTIVE = text(f"SELECT id FROM clients WHERE id = ANY({_IDS}) ORDER BY id FOR NO KEY UPDATE")

@@ -81,6 +81,12 @@ async def unmapped(
     return await fetch(connection, queries.UNMAPPED, **values)
 
 
+async def forget_unmapped(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` counts of events that have not come since `before`, and return how many."""
+    deleted = await session.execute(queries.FORGET_UNMAPPED, {"before": before, "limit": limit})
+    return int(deleted.rowcount)  # type: ignore[attr-defined]
+
+
 async def _attribute(session: AsyncSession, messages: Sequence[Message], known: dict[str, int]) -> Sequence[Message]:
     """Return the messages with the client of those that name their member only, and add it to those known."""
     unattributed = {m.member for m in messages if m.client is None and m.member is not None}

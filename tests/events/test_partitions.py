@@ -5,10 +5,12 @@ from datetime import date
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.database import Database
-from app.events.partitions import ensure, ensure_ahead
+from app.events import partitions
+from app.events.partitions import drop_old, ensure, ensure_ahead
+from app.events.service import forget_unmapped
 from tests.factories import add_rows, rows_of, utc
 
 PARTITIONS = (
@@ -102,3 +104,65 @@ async def test_two_that_need_the_same_partition_make_it_once(database: Database)
             await asyncio.sleep(0.01)
     await second
     assert [name for name, _ in await rows_of(database, PARTITIONS)] == ["events_20261103", "events_20261104"]
+
+
+async def names(database: Database) -> list[str]:
+    """Return the names of the partitions."""
+    return [name for name, _ in await rows_of(database, PARTITIONS)]
+
+
+async def drop(database: Database, before: str, limit: int = 1000) -> int:
+    """Drop what is older than a moment."""
+    async with database.begin() as session:
+        return await drop_old(session, before=utc(before), limit=limit)
+
+
+async def test_days_older_than_the_retention_are_dropped_with_all_of_their_events(database: Database) -> None:
+    """A day more is kept: what was young enough when it came may be stored a moment after midnight."""
+    days = [date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3), date(2026, 12, 1)]
+    await make(database, *days)
+    for day in days:
+        await add_event(database, f"of {day}", f"{day}T12:00:00")
+    assert await drop(database, "2026-11-03T00:00:00") == 2
+    assert await names(database) == ["events_20261102", "events_20261103", "events_20261201"]
+    left = [("of 2026-11-02",), ("of 2026-11-03",), ("of 2026-12-01",)]
+    assert await rows_of(database, "SELECT message_id FROM events ORDER BY 1") == left
+    assert await drop(database, "2026-11-03T23:59:59") == 0
+    assert await rows_of(database, "SELECT message_id FROM events ORDER BY 1") == left
+    # Nothing is left of them but a day that can be made again.
+    await make(database, days[0])
+    assert await rows_of(database, "SELECT message_id FROM events_20261031") == []
+
+
+async def test_the_oldest_are_dropped_first_and_few_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "DROPPED_AT_ONCE", 3)
+    await make(database, *(date(2026, 11, day) for day in range(1, 8)))
+    assert await drop(database, "2026-12-01T00:00:00") == 3
+    assert await names(database) == [f"events_2026110{day}" for day in range(4, 8)]
+    assert await drop(database, "2026-12-01T00:00:00", limit=1) == 1
+    assert [await drop(database, "2026-12-01T00:00:00") for _ in range(2)] == [3, 0]
+
+
+async def test_dropping_gives_way_to_whoever_inserts(database: Database) -> None:
+    await make(database, date(2026, 11, 3), date(2026, 11, 9))
+    insert = "INSERT INTO events (day, message_id, at, received_at, type) VALUES (:day, 'a', now(), now(), 'TRACK')"
+    async with database.begin() as session:
+        await session.execute(text(insert), {"day": date(2026, 11, 9)})
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await drop(database, "2026-12-01T00:00:00")
+        assert await names(database) == ["events_20261103", "events_20261109"]
+    assert await drop(database, "2026-11-09T00:00:00") == 1
+    assert await rows_of(database, "SELECT message_id FROM events") == [("a",)]
+
+
+async def test_unmapped_events_that_came_no_more_are_forgotten(database: Database) -> None:
+    row = {"type": "TRACK", "reason": "NOT_MAPPED", "events": 5, "first_received_at": utc("2025-01-01T00:00:00")}
+    latest = {"old": "2026-11-02T23:59:59", "older": "2026-11-01T00:00:00", "young": "2026-11-03T00:00:00"}
+    rows = [row | {"name": name, "last_received_at": utc(moment)} for name, moment in latest.items()]
+    await add_rows(database, "unmapped_events", rows)
+    for forgotten in (1, 1, 0):
+        async with database.begin() as session:
+            assert await forget_unmapped(session, before=utc("2026-11-03T00:00:00"), limit=1) == forgotten
+    assert await rows_of(database, "SELECT name FROM unmapped_events") == [("young",)]

@@ -14,6 +14,7 @@ from app.alerts.rules import Thresholds
 from app.database import Database
 from app.delivery import service as delivery
 from app.errors import NotFound
+from app.events.partitions import ensure
 from app.jobs import JobQueue
 from app.settings import Settings
 from tests.delivery.helpers import add_alert, add_channel
@@ -207,3 +208,24 @@ async def test_the_scheduler_forgets_turn_by_turn_and_then_once_an_hour(
         assert await rows_of(database, LEFT) == [(key,) for key in [*kept, *late]]
         clock.now = NOW + FORGETTING_PERIOD
         assert await becomes(all_gone)
+
+
+async def test_the_scheduler_makes_days_of_events_ahead_and_drops_those_of_long_ago(
+    database: Database, monthly: Settings
+) -> None:
+    short = monthly.model_copy(update={"event_retention_days": 31})
+    today, clock = NOW.date(), Clock()
+    days = [today - timedelta(days=number) for number in (32, 33, 40)]
+    async with database.begin() as session:
+        await ensure(session, days)
+
+    async def are(first: int, *numbers: int) -> bool:
+        statement = "SELECT relid::regclass::text FROM pg_partition_tree('events') WHERE isleaf ORDER BY 1"
+        names = [f"events_{today + timedelta(days=number):%Y%m%d}" for number in (first, *numbers)]
+        return await rows_of(database, statement) == [(name,) for name in names]
+
+    async with scheduling(database, short, clock):
+        # The last day before the retention is kept for another one.
+        assert await becomes(lambda: are(-32, 0, 1, 2))
+        clock.now = NOW + timedelta(days=1)
+        assert await becomes(lambda: are(0, 1, 2, 3))
