@@ -131,7 +131,7 @@ async def record_metrics(database: Database, settings: Settings, day: date | Non
 async def erase(database: Database, settings: Settings, external_id: str, member: str | None, console: Console) -> int:
     """Erase a client, or one of its members, with a bar; return the exit status. Raises NotFound."""
     async with database.begin() as session:
-        client_id = await clients.id_of(session, external_id)
+        client_id = await erasure.client_of(session, external_id)
         run_id = await erasure.request(session, client_id, member, requested_by=COMMAND_LINE, now=datetime.now(UTC))
     return await _carry_out(database, settings, run_id, "Erasing", console, noun="piece")
 

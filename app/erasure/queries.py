@@ -25,6 +25,18 @@ _THEIRS = f"{_ITS} AND member_id = :member_id"
 
 CLIENT = text("SELECT external_id FROM clients WHERE id = :client_id")
 
+# A run that did not come to its end still knows the client by the id that the client has lost.
+_LEFT_UNDONE = "kind = 'ERASE' AND parameters->>'client' IS NOT NULL AND parameters->>'member' IS NULL"
+
+KNOWN_AS = text(
+    "SELECT parameters->>'client' AS external_id FROM runs "
+    f"WHERE client_id = :client_id AND {_LEFT_UNDONE} ORDER BY id DESC LIMIT 1"
+)
+
+ONCE_KNOWN_AS = text(
+    f"SELECT client_id FROM runs WHERE parameters->>'client' = :external_id AND {_LEFT_UNDONE} ORDER BY id DESC LIMIT 1"
+)
+
 MEMBER = text("SELECT id FROM members WHERE client_id = :client_id AND external_id = :member")
 
 # Churned at no known time is not scored and not recorded for any day, past ones included: what was calculated stays,

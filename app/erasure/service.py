@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
 from app.audit.models import AuditAction
+from app.clients import service as clients
 from app.clients.rules import name_key
 from app.database import Database, fetch
 from app.delivery import service as delivery
@@ -37,6 +38,22 @@ NAME = "Erased client"
 Step = Callable[[AsyncSession, int], Awaitable[int]]
 
 
+async def client_of(session: AsyncSession, external_id: str) -> int:
+    """Return the id of the client that has this external id, or had it until an erasure that is not done.
+
+    Raises NotFound.
+    """
+    try:
+        return await clients.id_of(session, external_id)
+    except NotFound:
+        found = (
+            [] if text_problem([external_id]) else await fetch(session, queries.ONCE_KNOWN_AS, external_id=external_id)
+        )
+        if not found:
+            raise
+        return int(found[0].client_id)
+
+
 async def request(
     session: AsyncSession,
     client_id: int,
@@ -56,6 +73,9 @@ async def request(
     found = await fetch(session, queries.CLIENT, client_id=client_id)
     if not found:
         raise NotFound("There is no client with this id.")
+    if member is None:
+        # An erasure that goes on or broke off is the one that is asked for.
+        found = await fetch(session, queries.KNOWN_AS, client_id=client_id) or found
     parameters = {"client": found[0].external_id}
     if member is not None:
         if not await fetch(session, queries.MEMBER, client_id=client_id, member=member):

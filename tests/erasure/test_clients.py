@@ -247,5 +247,10 @@ async def test_an_erasure_that_was_given_up_is_completed_when_it_is_asked_for_ag
         await service._begin(session, client, None)
         await session.execute(text("UPDATE runs SET status = 'FAILED' WHERE id = :id"), {"id": run_id})
     assert await tables_naming(database, "acme-1") != []
+    async with database.begin() as session:
+        assert await service.client_of(session, "acme-1") == client
     await erase(database, settings, client)
     assert await tables_naming(database, "acme-1", "Acme") == []
+    async with database.begin() as session:
+        with pytest.raises(NotFound, match="acme-1"):
+            await service.client_of(session, "acme-1")

@@ -1,8 +1,12 @@
 """`client-health erase`: what it asks, what it prints, and how it ends."""
 
+import asyncio
+import os
+import sys
 from collections.abc import Mapping
 
 import pytest
+from sqlalchemy import text
 
 from app.database import Database
 from app.settings import Settings
@@ -62,3 +66,35 @@ async def test_without_a_yes_or_with_nobody_to_erase_nothing_happens(
     assert "Traceback" not in ended.errors
     assert await row_counts(database, client) == before
     assert await rows_of(database, "SELECT id FROM runs WHERE kind = 'ERASE'") == []
+
+
+async def test_an_erasure_that_was_killed_is_completed_by_the_same_command(
+    database: Database, servers_of: Mapping[str, str]
+) -> None:
+    """The process is killed between two of its steps, when nobody finds the client by its id any more."""
+    await add_busy_client(database)
+    arguments = ("erase", "--client", "acme-1", "--yes")
+    lock = "SELECT count(*) FROM pg_locks WHERE relation = 'tickets'::regclass AND NOT granted"
+    async with database.begin() as session:
+        await session.execute(text("LOCK TABLE tickets IN SHARE MODE"))
+        environment = os.environ | servers_of | {"RUN_LEASE_SECONDS": "2"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app.cli", *arguments, env=environment, stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            while (await rows_of(database, lock))[0][0] == 0:
+                assert process.returncode is None
+                await asyncio.sleep(0.02)
+        finally:
+            process.kill()
+            await process.wait()
+    assert await rows_of(database, "SELECT name FROM clients") == [("Erased client",)]
+    assert await rows_of(database, "SELECT count(*) FROM logins") == [(0,)]
+    assert await rows_of(database, "SELECT count(*) FROM tickets") == [(1,)]
+    assert await tables_naming(database, "acme-1") != []
+    ended = await run(*arguments, **servers_of)
+    assert ended.status == 0, ended.errors
+    assert "21 pieces done, 0 failed." in ended.errors
+    assert await tables_naming(database, "acme-1", "Acme") == []
+    runs = "SELECT kind, status, attempt, done, total FROM runs WHERE kind = 'ERASE'"
+    assert await rows_of(database, runs) == [("ERASE", "SUCCEEDED", 2, 21, 21)]
