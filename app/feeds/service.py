@@ -1,4 +1,7 @@
-"""Feeds of facts: noting what they deliver, and telling which of them have gone silent."""
+"""Feeds of facts: when they delivered, and which of them have gone silent.
+
+That they deliver is noted in the statement that stores their facts, see ingest.feeds.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,26 +29,6 @@ class Feed:
     silent_since: date | None = None
     # The UTC day on which its silence became longer than usual; None unless it is stale.
     stale_since: date | None = None
-
-
-async def delivered(
-    session: AsyncSession, kind: FeedKind, latest: Mapping[int, datetime | None], now: datetime
-) -> None:
-    """Note in the transaction of the facts that a feed delivered some at `now`, in UTC.
-
-    `latest` has each client, by its id, of which there were facts, with the latest moment that they tell of. A moment
-    to come, as the planned end of a campaign, counts as now. A transaction that notes several feeds does so in the
-    order of FeedKind, and one at a time.
-    """
-    if not latest:
-        return
-    moments = {client_id: None if at is None else min(at, now) for client_id, at in latest.items()}
-    values = {"kind": kind, "now": now}
-    clients = {"ids": list(moments), "moments": list(moments.values())}
-    await session.execute(queries.ADD_CLIENTS, values | clients)
-    last = max((at for at in moments.values() if at is not None), default=None)
-    # All transactions of a day write this row, so that it comes last and is held for the shortest time.
-    await session.execute(queries.ADD_DAY, values | {"day": now.astimezone(UTC).date(), "last_event_at": last})
 
 
 async def statuses(connection: AsyncSession | AsyncConnection, as_of: datetime) -> Sequence[Feed]:

@@ -1,6 +1,6 @@
 """Every SQL statement of the import: one set-based upsert for each kind of file, of rows that come as arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import AdvisoryLock
-from app.ingest.feeds import FEEDS
+from app.ingest.feeds import FEEDS, deliveries
 from app.ingest.formats import KINDS, FileKind
 from app.ingest.targets import PARENTS, TARGETS, Target
 
@@ -36,9 +36,6 @@ class Outcome:
     changed: int
     unchanged: int
     rejected: Sequence[tuple[int, str]]
-    # The clients of the rows that were not rejected, with the latest moment that these tell of; empty for what is no
-    # feed.
-    delivered: Mapping[int, datetime | None]
 
 
 async def begin_chunk(session: AsyncSession) -> None:
@@ -103,15 +100,15 @@ async def create_members(
     )
 
 
-async def upsert(driver: Any, kind: FileKind, columns: Sequence[Sequence[object]]) -> Outcome:
-    """Store rows, in which no key occurs twice, and tell what became of them.
+async def upsert(driver: Any, kind: FileKind, columns: Sequence[Sequence[object]], now: datetime) -> Outcome:
+    """Store rows that were received at `now`, in which no key occurs twice, and tell what became of them.
 
     `columns` are the lines of the rows, and then the values of each of the kind's columns.
     """
-    row = await driver.fetchrow(_upsert_statement(kind.name), *columns)
+    received = [now] if kind.name in FEEDS else []
+    row = await driver.fetchrow(_upsert_statement(kind.name), *columns, *received)
     rejected = list(zip(row["lines"] or (), row["reasons"] or (), strict=True))
-    delivered = dict(zip(row["clients"] or (), row["moments"] or (), strict=True))
-    return Outcome(row["new"], row["changed"], row["unchanged"], rejected, delivered)
+    return Outcome(row["new"], row["changed"], row["unchanged"], rejected)
 
 
 @cache
@@ -161,14 +158,12 @@ def _upsert_statement(name: str) -> str:
             SELECT {", ".join(new_values.values())} FROM judged s WHERE s.reason IS NULL AND s.is_new
             ORDER BY {", ".join(target.key.values())}
         ){updated if stored_values else ""}{_late(name) if name in RECORDED_BY else ""}
-        , delivered AS ({_delivered(name)})
+        {deliveries(name, f"${len(kind.columns) + 2}")}
         SELECT count(*) FILTER (WHERE reason IS NULL AND is_new) AS new,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND differs) AS changed,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND NOT differs) AS unchanged,
             array_agg(line ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS lines,
-            array_agg(reason ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS reasons,
-            (SELECT array_agg(client_id ORDER BY client_id) FROM delivered) AS clients,
-            (SELECT array_agg(moment ORDER BY client_id) FROM delivered) AS moments
+            array_agg(reason ORDER BY line) FILTER (WHERE reason IS NOT NULL) AS reasons
         FROM judged
         """
 
@@ -206,13 +201,6 @@ def _late(name: str) -> str:
 
 def _day(moment: str) -> str:
     return f"({moment} AT TIME ZONE 'UTC')::date"
-
-
-def _delivered(name: str) -> str:
-    if name not in FEEDS:
-        return "SELECT NULL::bigint AS client_id, NULL::timestamptz AS moment WHERE false"
-    _, moment = FEEDS[name]
-    return f"SELECT client_id, max({moment}) AS moment FROM judged s WHERE reason IS NULL GROUP BY client_id"
 
 
 def _join(parent: str) -> str:

@@ -1,7 +1,7 @@
 """Importing a folder or an archive of files into the database."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,9 +9,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
-from app.feeds import service as feeds
 from app.ingest import queries
-from app.ingest.feeds import FEEDS
 from app.ingest.formats import FileKind
 from app.ingest.queries import Outcome
 from app.ingest.reading import Reader, SourceRow, UnreadableFile
@@ -174,8 +172,9 @@ async def begin(session: AsyncSession) -> None:
 async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, now: datetime) -> Sequence[Outcome]:
     """Store rows of one kind in a transaction that has begun with `begin`, and tell what became of them.
 
-    A key that comes again counts as it would in a later file. `now` decides whether a client that churns at a given
-    time, and whose status is not given, has churned already.
+    A key that comes again counts as it would in a later file. `now` is when the rows were received: their feed
+    delivered then. It also decides whether a client that churns at a given time, and whose status is not given, has
+    churned already.
     """
     if kind.name == "clients":
         rows = [(line, _settled(kind, values, now)) for line, values in rows]
@@ -184,20 +183,7 @@ async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, n
         await queries.lock_clients(driver, [values[0] for _, values in rows])
     elif kind.name == "logins":
         await queries.create_members(driver, *zip(*(values[:3] for _, values in rows), strict=True))
-    outcomes = [await queries.upsert(driver, kind, columns) for columns in _rounds(kind, rows)]
-    if kind.name in FEEDS:
-        await feeds.delivered(session, FEEDS[kind.name][0], _latest(outcomes), now)
-    return outcomes
-
-
-def _latest(outcomes: Sequence[Outcome]) -> Mapping[int, datetime | None]:
-    """Return the latest moment that the rows of all rounds tell of, by client."""
-    latest: dict[int, datetime | None] = {}
-    for outcome in outcomes:
-        for client_id, moment in outcome.delivered.items():
-            known = latest.get(client_id)
-            latest[client_id] = moment if known is None or (moment is not None and moment > known) else known
-    return latest
+    return [await queries.upsert(driver, kind, columns, now) for columns in _rounds(kind, rows)]
 
 
 def _settled(kind: FileKind, values: tuple[object, ...], now: datetime) -> tuple[object, ...]:

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from app.database import Database
-from app.ingest.service import import_path
-from tests.factories import rows_of, utc
+from app.ingest.formats import KINDS
+from app.ingest.service import begin, import_path, store
+from tests.factories import add_client, rows_of, utc
 from tests.ingest.helpers import NOW, load, write
 
 CLIENTS = "external_id,name\nA,Acme\nB,Beta\n"
@@ -16,6 +17,7 @@ DELIVERED = (
     "SELECT external_id, kind, last_received_at, last_event_at FROM client_feeds "
     "JOIN clients ON clients.id = client_id ORDER BY 1, 2"
 )
+VERSIONS = "SELECT ctid::text FROM feed_days UNION ALL SELECT ctid::text FROM client_feeds ORDER BY 1"
 DAYS = "SELECT kind, day, first_received_at, last_received_at, last_event_at FROM feed_days ORDER BY 1, 2"
 
 
@@ -105,3 +107,62 @@ async def test_facts_that_cannot_be_stored_are_no_delivery(database: Database, t
         await load(database, write(tmp_path / "in", **files))
     assert await rows_of(database, DELIVERED) == []
     assert await rows_of(database, DAYS) == []
+
+
+async def deliver(database: Database, now: datetime, *opened: str) -> None:
+    """Store a case of the client A, the next of B and so on, received at `now`; where given, they were opened then."""
+    rows = [
+        (number, (chr(ord("A") + number), "1", utc(at) if at else None, None, None)) for number, at in enumerate(opened)
+    ]
+    async with database.begin() as session:
+        await begin(session)
+        for outcome in await store(session, KINDS["cases"], rows, now=now):
+            assert outcome.rejected == []
+
+
+async def add_clients(database: Database) -> None:
+    """Add the clients A and B."""
+    for name in "AB":
+        await add_client(database, external_id=name)
+
+
+async def test_a_day_has_its_first_and_last_delivery_and_the_latest_moment(database: Database) -> None:
+    await add_clients(database)
+    noon = utc("2025-07-01T12:00")
+    await deliver(database, noon, "2025-06-30T10:00", "")
+    # What a slower process received earlier comes later.
+    await deliver(database, noon - timedelta(hours=3), "2025-06-20T10:00")
+    await deliver(database, noon + timedelta(hours=2), "", "2025-07-01T13:00")
+    # Every day is a UTC day.
+    eve = datetime.fromisoformat("2025-07-02T00:30:00+02:00")
+    await deliver(database, eve, "2025-06-10T10:00")
+    await deliver(database, utc("2025-07-02"), "2025-06-10T10:00")
+    latest = utc("2025-07-01T13:00")
+    assert await rows_of(database, DAYS) == [
+        ("CASES", noon.date(), noon - timedelta(hours=3), eve, latest),
+        ("CASES", noon.date() + timedelta(days=1), utc("2025-07-02"), utc("2025-07-02"), utc("2025-06-10T10:00")),
+    ]
+    assert await rows_of(database, DELIVERED) == [
+        ("A", "CASES", utc("2025-07-02"), utc("2025-06-30T10:00")),
+        ("B", "CASES", noon + timedelta(hours=2), latest),
+    ]
+
+
+async def test_nothing_is_written_that_would_say_nothing_new(database: Database) -> None:
+    await add_clients(database)
+    noon, opened = utc("2025-07-01T12:00"), utc("2025-06-30T10:00")
+    await deliver(database, noon, "2025-06-30T10:00")
+    versions = await rows_of(database, VERSIONS)
+    await deliver(database, noon, "2025-06-30T10:00")
+    await deliver(database, noon, "")
+    assert await rows_of(database, VERSIONS) == versions
+    # A client's row is right to the minute.
+    await deliver(database, noon + timedelta(seconds=59), "2025-06-30T10:00")
+    assert await rows_of(database, DELIVERED) == [("A", "CASES", noon, opened)]
+    await deliver(database, noon + timedelta(seconds=60), "2025-06-30T10:00")
+    assert await rows_of(database, DELIVERED) == [("A", "CASES", noon + timedelta(seconds=60), opened)]
+    # A later moment is written at once.
+    await deliver(database, noon + timedelta(seconds=61), "2025-06-30T11:00")
+    assert await rows_of(database, DELIVERED) == [
+        ("A", "CASES", noon + timedelta(seconds=61), opened + timedelta(hours=1))
+    ]
