@@ -70,6 +70,12 @@ _MEANT_OF_MEMBER = "member = :member AND (client IS NULL OR client = ANY(CAST(:n
 EVENTS_OF_CLIENT = text(f"DELETE FROM events WHERE day = :day AND {_MEANT_OF_CLIENT}")
 EVENTS_OF_MEMBER = text(f"DELETE FROM events WHERE day = :day AND {_MEANT_OF_MEMBER}")
 
+# The rows of uploads that could not be used are kept as they came, for a time.
+DELETE_REJECTED = text(
+    "DELETE FROM rejected_rows WHERE EXISTS (SELECT FROM unnest(CAST(:written AS text[])) AS w "
+    "WHERE strpos(content, w) > 0 OR strpos(reason, w) > 0)"
+)
+
 LOCK_ALERTS = text("SELECT id FROM alerts WHERE client_id = :client_id ORDER BY id LIMIT :limit FOR UPDATE")
 
 # Causes and verdicts go with their alert.

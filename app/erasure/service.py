@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -138,6 +139,10 @@ async def erase(database: Database, run: Claim, pace: Pace, progress: Progress |
                 await session.execute(statement, {**values, "day": day})
                 await advance(session, 1, day.toordinal())
             await asyncio.sleep(pace.pause.total_seconds())
+    async with database.begin() as session:
+        written = [form for name in (names if member is None else [member]) for form in _written(name)]
+        rejected = await session.execute(queries.DELETE_REJECTED, {"written": written})
+        await advance(session, int(rejected.rowcount))  # type: ignore[attr-defined]
     if member is None:
         await repeat(partial(_delete, queries.delete("members", member=False), keys))
     async with database.begin() as session:
@@ -158,6 +163,12 @@ async def _begin(session: AsyncSession, client_id: int, member: str | None) -> t
     found = await fetch(session, queries.MEMBER, client_id=client_id, member=member)
     # No row has the number of a member that is gone already.
     return {"client_id": client_id, "member_id": found[0].id if found else 0}, names
+
+
+def _written(name: str) -> Sequence[str]:
+    """Return how a name is written in a rejected row: in quotes, or as a number of JSON Lines."""
+    quoted = orjson.dumps(name).decode()
+    return [quoted, f": {name},", f": {name}}}"] if name.isdecimal() else [quoted]
 
 
 async def _delete(statement: TextClause, keys: Mapping[str, int], session: AsyncSession, limit: int) -> int:

@@ -114,7 +114,22 @@ async def add_busy_client(database: Database, external_id: str = "acme-1", name:
     await add_rows(database, "daily_metrics", [recorded | {"client_id": client, "day": DAY}])
     await add_score(database, client, DAY, 30)
     await add_alerts(database, client, name)
+    await add_rejected(database, external_id)
     return client
+
+
+async def add_rejected(database: Database, external_id: str) -> None:
+    """Add an upload whose rejected rows name the client, one of its members, and somebody else."""
+    upload = {"started_at": NOON, "kind": "logins", "format": "CSV", "unknown_columns": []}
+    (number,) = await add_rows(database, "uploads", [upload])
+    rows = [
+        {"reason": "at is missing", "content": f'["{external_id}", "{external_id}-ann", ""]'},
+        {"reason": f'client "{external_id}" is not known', "content": '["'},
+        {"reason": "at is missing", "content": '["other-of-no-client", "ann", ""]'},
+    ]
+    await add_rows(
+        database, "rejected_rows", [row | {"upload_id": number, "line": line} for line, row in enumerate(rows)]
+    )
 
 
 async def add_alerts(database: Database, client: int, name: str) -> None:

@@ -66,9 +66,11 @@ async def test_nothing_names_an_erased_client_and_its_figures_stay(database: Dat
     assert await rows_of(database, "SELECT count(*) FROM deliveries") == [(1,)]
     assert await rows_of(database, "SELECT count(*) FROM delivery_attempts") == [(1,)]
     run = await runs.by_id(database, run_id)
-    # 26 rows of facts, an alert, 2 days of events.
     assert (run.status, run.total, run.done, run.failed) == ("SUCCEEDED", run.done, run.done, 0)
-    assert run.done == 6 + 2 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 2 + 2
+    # 6 logins, 2 responses and members, 9 other rows, 2 days of events and 2 rejected rows.
+    assert run.done == 6 + 2 + 2 + 9 + 2 + 2
+    lines = "SELECT line FROM rejected_rows ORDER BY upload_id, line"
+    assert await rows_of(database, lines) == [(2,), (0,), (1,), (2,)]
 
 
 async def test_the_row_that_is_left_says_nothing_of_the_client(database: Database, settings: Settings) -> None:
@@ -234,7 +236,7 @@ async def test_an_erasure_that_breaks_off_is_completed_by_its_next_attempt(
     assert await rows_of(database, KEPT) == metrics
     assert await rows_of(database, "SELECT count(*) FROM audit_events WHERE action = 'CLIENT_ERASED'") == [(1,)]
     run = await runs.by_id(database, run_id)
-    assert (run.status, run.done, run.total) == ("SUCCEEDED", 21, 21)
+    assert (run.status, run.done, run.total) == ("SUCCEEDED", 23, 23)
 
 
 async def test_an_erasure_that_was_given_up_is_completed_when_it_is_asked_for_again(

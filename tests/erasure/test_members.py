@@ -10,7 +10,7 @@ from app.runs import service as runs
 from app.runs.execution import execute
 from app.settings import Settings
 from tests.erasure.helpers import NOW, add_busy_client, add_event, row_counts, tables_naming
-from tests.factories import rows_of
+from tests.factories import add_client, add_member, add_rows, rows_of
 
 
 async def ask(database: Database, client_id: int, member: str) -> int:
@@ -37,8 +37,8 @@ async def test_nothing_names_an_erased_member_and_its_client_goes_on(database: D
     assert await rows_of(database, "SELECT * FROM clients ORDER BY id") == row
     assert await rows_of(database, "SELECT * FROM daily_metrics ORDER BY client_id") == metrics
     run = await runs.by_id(database, run_id)
-    # Logins, a response and two days of events.
-    assert (run.status, run.total, run.done) == ("SUCCEEDED", 6, 6)
+    # Logins, a response, two days of events and a rejected row.
+    assert (run.status, run.total, run.done) == ("SUCCEEDED", 7, 7)
     trail = "SELECT actor, action, client_id, run_id, changes FROM audit_events ORDER BY id"
     assert await rows_of(database, trail) == [
         ("anna", "RUN_REQUESTED", client, run_id, {"kind": [None, "ERASE"]}),
@@ -92,3 +92,19 @@ async def test_two_erasures_of_a_member_both_end_well(database: Database, settin
     assert await execute(database, run_id, settings)
     assert await rows_of(database, "SELECT id FROM members") == []
     assert await tables_naming(database, "acme-1-ann", "acme-1-bob") == []
+
+
+async def test_rejected_rows_that_name_a_member_go_however_they_are_written(
+    database: Database, settings: Settings
+) -> None:
+    client = await add_client(database)
+    await add_member(database, client, external_id="17")
+    (upload,) = await add_rows(
+        database, "uploads", [{"started_at": NOW, "kind": "logins", "format": "JSONL", "unknown_columns": []}]
+    )
+    naming = ('{"member": 17, "at": "x"}', '{"at": "x", "member": 17}', '["acme", "17"]', '{"member": "17"}')
+    others = ('{"member": 170}', '["acme", "170", "2026-01-17"]', '{"member": 1.17, "at": 17.5}')
+    rows = [{"upload_id": upload, "line": line, "content": content} for line, content in enumerate((*naming, *others))]
+    await add_rows(database, "rejected_rows", [row | {"reason": "at is not a time"} for row in rows])
+    assert await execute(database, await ask(database, client, "17"), settings)
+    assert await rows_of(database, "SELECT content FROM rejected_rows ORDER BY line") == [(one,) for one in others]
