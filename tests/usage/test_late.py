@@ -11,6 +11,8 @@ from sqlalchemy import text
 from app.database import AdvisoryLock, Database
 from app.health.rules import end_of_day
 from app.health.service import score_day
+from app.ingest import service as ingest
+from app.ingest.formats import KINDS
 from app.runs import service as runs
 from app.runs.batches import Pace
 from app.runs.execution import execute
@@ -277,3 +279,27 @@ async def test_facts_wait_while_late_days_are_recorded_and_are_noted_then(databa
         await service.record_clients(session, [1], LAST)
     await importing
     assert await noted(database) == [("acme", 5, False)]
+
+
+async def test_a_late_use_that_an_event_tells_of_is_noted_as_one_of_a_file_is(
+    database: Database, tmp_path: Path
+) -> None:
+    """The use of 7 March is known to have been the first one until an event tells of 5 March."""
+    await load(database, write(tmp_path / "early", **EARLY))
+    await record_days(database)
+    uses = [
+        (0, ("acme", "exports", utc("2025-03-05T08:00"), utc("2025-03-08T08:00"))),
+        (1, ("zen", "exports", utc("2025-03-09T23:59:59"), utc("2025-03-09T23:59:59"))),
+    ]
+    async with database.begin() as session:
+        await ingest.begin(session)
+        await ingest.store(session, KINDS["feature_uses"], uses, now=utc("2025-03-10T08:00"))
+    assert await noted(database) == [("acme", 5, True), ("acme", 6, True), ("zen", 9, True)]
+    # Told again, later uses and none at all change nothing about the first.
+    async with database.begin() as session:
+        await session.execute(text("DELETE FROM late_days"))
+    later = [(0, ("acme", "exports", utc("2025-03-06T08:00"), utc("2025-03-09T08:00")))]
+    async with database.begin() as session:
+        await ingest.begin(session)
+        await ingest.store(session, KINDS["feature_uses"], later, now=utc("2025-03-10T08:00"))
+    assert await noted(database) == []
