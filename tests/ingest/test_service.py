@@ -1,5 +1,6 @@
 """What an import stores, counts, refuses and leaves alone."""
 
+import asyncio
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -213,3 +214,27 @@ async def test_a_members_file_that_confirms_the_inferred_creation_makes_it_certa
     report = await load(database, write(tmp_path / "b", members_csv="client,external_id,created_at\nA,m,2025-03-05\n"))
     assert counts(report.files[0]) == (1, 0, 1, 0, 0)
     assert await rows(database, "SELECT created_at, created_at_inferred FROM members") == [(at("2025-03-05"), False)]
+
+
+async def test_the_members_of_a_large_client_are_found_by_their_whole_key(database: Database, tmp_path: Path) -> None:
+    # Into empty tables, so that the statements are planned before anybody knows how large they become.
+    members = "".join(f"A,m{number}\n" for number in range(3_000))
+    logins = "".join(f"A,m{number},2025-02-01\n" for number in range(3_000))
+    folder = write(
+        tmp_path / "data",
+        clients_csv=CLIENTS,
+        members_csv=f"client,external_id\n{members}",
+        logins_csv=f"client,member,at\n{logins}",
+    )
+    report = await load(database, folder, chunk_rows=1_000)
+    assert [file.new for file in report.files] == [2, 3_000, 3_000]
+    # Its connections tell what they have read when they end.
+    await database.engine.dispose()
+    read = (
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = 'members' HAVING sum(idx_scan) > 0"
+    )
+    async with asyncio.timeout(20):
+        while not (found := await rows(database, read)):  # noqa: ASYNC110 - The statistics tell nobody of their coming.
+            await asyncio.sleep(0.02)
+    # Every row is looked up a few times. By the client alone there would be millions.
+    assert found[0][0] < 50_000
