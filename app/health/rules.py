@@ -16,7 +16,7 @@ EARLIEST_DAY = date(1970, 1, 1)
 WINDOW_DAYS = 30
 WEEK_DAYS = 7
 BASELINE_WINDOWS = 3
-# How many days after its feed became stale a component counts as measured.
+# For how many scoring days, the one on which its feed became stale included, a component counts as measured.
 KEPT_DAYS = 7
 
 
@@ -265,7 +265,7 @@ def coverage_of(scores: ComponentScores, policy: Policy, *, tickets_tracked: boo
 
 def last_day_kept(stale_since: date) -> date:
     """Return the last scoring day on which a component counts as measured whose feed is stale since then."""
-    return stale_since + timedelta(days=KEPT_DAYS)
+    return stale_since + timedelta(days=KEPT_DAYS - 1)
 
 
 def assess(counts: Counts, previous_score: int | None, policy: Policy, stale: Stale | None = None) -> Health:

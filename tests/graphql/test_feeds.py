@@ -69,7 +69,7 @@ async def test_every_feed_of_a_portfolio_that_was_just_loaded_is_fresh(api: Api,
 
 async def test_a_silent_feed_is_stale_for_the_portfolio_and_for_each_client(api: Api, database: Database) -> None:
     last = await silence_logins(database, 5)
-    since, until = last.date() + timedelta(days=3), last.date() + timedelta(days=10)
+    since, until = last.date() + timedelta(days=3), last.date() + timedelta(days=9)
     feed = (await ask(api, f"{{ feeds {{ {FEED} }} }}"))["feeds"][0]
     assert feed == {
         "kind": "LOGINS",

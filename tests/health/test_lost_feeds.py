@@ -77,7 +77,7 @@ async def test_losing_a_feed_makes_no_score_better(
         assert stale is not None
         (kept,) = stale.values()
         assert stale.keys() == {COMPONENTS[kind]}
-        assert (kept.score, kept.day, kept.lapsed) == (measured, SILENT, row.day > STALE + timedelta(days=7))
+        assert (kept.score, kept.day, kept.lapsed) == (measured, SILENT, row.day >= STALE + timedelta(days=7))
         found = assess(counts, row.previous_score, Policy(), stale)
         assert (found.score, found.light, found.coverage) == (row.score, row.light, row.coverage)
         held = assess(counts, row.previous_score, Policy(), {COMPONENTS[kind]: replace(kept, lapsed=False)})

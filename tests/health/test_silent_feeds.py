@@ -28,7 +28,7 @@ from tests.health.helpers import current, score, stored
 
 SILENT = date(2025, 11, 10)
 STALE = SILENT + timedelta(days=3)
-LAST_KEPT = STALE + timedelta(days=7)
+LAST_KEPT = STALE + timedelta(days=6)
 LAPSED = LAST_KEPT + timedelta(days=1)
 COLUMNS = {
     FeedKind.LOGINS: "login_score",

@@ -108,8 +108,8 @@ def test_contradictory_facts_are_found_whatever_is_kept() -> None:
         assess(Counts(cases_closed=1, cases_on_time=2), None, POLICY, {CASES: kept(50)})
 
 
-def test_a_component_counts_for_7_days_after_its_feed_became_stale() -> None:
-    assert last_day_kept(date(2025, 11, 13)) == date(2025, 11, 20)
+def test_a_component_counts_for_7_days_from_the_one_on_which_its_feed_became_stale() -> None:
+    assert last_day_kept(date(2025, 11, 13)) == date(2025, 11, 19)
 
 
 def test_each_feed_has_a_component_of_its_own() -> None:
