@@ -92,7 +92,7 @@ async def test_a_silent_feed_is_told_of_with_what_it_means(silent_product: Produ
     arrived = await visits(silent_product, look=look)
     today = datetime.now(UTC).date()
     last = {kind: today - timedelta(days=days) for kind, days in SILENT.items()}
-    until = last[FeedKind.LOGINS] + timedelta(days=10)
+    until = last[FeedKind.LOGINS] + timedelta(days=9)
     await expect(arrived.page.locator(".silent-feeds li")).to_have_text(
         [
             f"The logins feed has been silent since {day(last[FeedKind.LOGINS])}. "
