@@ -118,6 +118,9 @@ def _type(content: Mapping[str, Any]) -> EventType:
 def _at(content: Mapping[str, Any], received_at: datetime, oldest: date) -> datetime | None:
     value = content.get("timestamp")
     if value is None:
+        # RudderStack's clients leave `timestamp` to the server, and say here when it happened.
+        value = content.get("originalTimestamp")
+    if value is None:
         return None
     if not isinstance(value, str):
         raise UnusableEvent("timestamp is not a time: write it as 2025-03-31T14:05:00Z")

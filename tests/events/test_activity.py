@@ -6,14 +6,7 @@ import pytest
 
 from app.database import Database
 from app.events import service
-from tests.events.sending import (
-    NOW,
-    group,
-    page,
-    send,
-    stored,
-    track,
-)
+from tests.events.sending import NOW, alias, group, identify, page, send, stored, track
 from tests.factories import add_feature, rows_of, utc
 
 AT = utc("2026-03-14T09:00")
@@ -36,6 +29,12 @@ async def test_what_maps_to_nothing_is_counted_by_name(acme: Database) -> None:
     await send(acme, page("Home", later), now=later)
     times = "SELECT events, first_received_at, last_received_at FROM unmapped_events WHERE name = 'Home' ORDER BY 1"
     assert await rows_of(acme, times) == [(1, NOW, NOW), (3, NOW, later)]
+
+
+async def test_a_member_of_nobody_is_listed_and_an_alias_is_not(acme: Database) -> None:
+    await send(acme, identify("ann"), identify("bob", "nobody"), alias("ann", "bob"))
+    assert await stored(acme, "unmapped_events") == [("IDENTIFY", "", "NO_CLIENT", 2)]
+    assert await stored(acme, "members") == []
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -87,7 +87,16 @@ def test_a_time_that_is_said(written: str, expected: datetime) -> None:
     assert found.at.tzinfo is UTC
 
 
-@pytest.mark.parametrize("content", [TRACK, {**TRACK, "timestamp": None}])
+def test_the_time_may_be_under_rudderstacks_name() -> None:
+    original = {**TRACK, "originalTimestamp": "2026-03-08T09:00:00.000Z"}
+    for content in (original, {**original, "timestamp": None}):
+        found = understood(content)
+        assert (found.at, found.dated) == (datetime(2026, 3, 8, 9, 0, tzinfo=UTC), True)
+    assert understood({**original, "timestamp": "2026-03-15"}).at == datetime(2026, 3, 15, tzinfo=UTC)
+    assert refusal({**TRACK, "originalTimestamp": 5}) == "timestamp is not a time: write it as 2025-03-31T14:05:00Z"
+
+
+@pytest.mark.parametrize("content", [TRACK, {**TRACK, "timestamp": None}, {**TRACK, "originalTimestamp": None}])
 def test_without_a_time_it_happened_when_it_came(content: dict[str, Any]) -> None:
     found = understood({**content, "sentAt": "2026-03-15T09:00:00Z"})
     assert (found.at, found.day, found.dated) == (NOW, date(2026, 3, 15), False)

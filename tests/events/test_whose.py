@@ -7,16 +7,7 @@ from typing import Any
 import pytest
 
 from app.database import Database
-from tests.events.sending import (
-    Event,
-    alias,
-    group,
-    identify,
-    page,
-    send,
-    stored,
-    track,
-)
+from tests.events.sending import Event, alias, group, identify, page, send, stored, track
 from tests.factories import add_client, add_member, rows_of, utc
 
 AT = utc("2026-03-14T09:00")
