@@ -2,21 +2,25 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any, cast
 
 import asyncpg
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from app.database import Database
+from app.errors import Unavailable
+from app.ingest.formats import FILE_KINDS
+from app.ingest.reading import Reader
 from app.ingest.service import CHUNK_ROWS
+from app.ingest.sources import Source
 from app.runs import service as runs
 from app.runs.batches import Pace
 from app.runs.execution import execute
 from app.runs.service import Claim, LeaseLostError
 from app.settings import Settings
 from app.uploads import service
-from app.uploads.importing import carry_import
+from app.uploads.importing import StoredBytes, carry_import
 from app.uploads.models import UploadFormat
 from tests.factories import add_client, rows_of, utc
 from tests.runs.test_imports import locked, someone_waits, until
@@ -156,6 +160,18 @@ async def test_a_database_that_is_lost_while_it_is_read_is_no_broken_file(
     assert await run_row(database, run_id) == ("QUEUED", 1, None, 0, 0)
     assert await execute(database, run_id, settings)
     assert counts(await state(database, run_id)) == (300, 297, 0, 0, 3)
+
+
+def test_a_connection_that_breaks_while_it_is_read_is_no_broken_file_either() -> None:
+    class Broken:
+        def execute(self, *_: object) -> None:
+            raise ConnectionResetError("Connection reset by peer")
+
+    stream = StoredBytes(1)
+    stream.connection = cast("Connection", Broken())
+    source = Source("clients.csv", FILE_KINDS[0], 100, lambda: cast("IO[bytes]", stream))
+    with pytest.raises(Unavailable):
+        next(Reader(source).chunks(CHUNK_ROWS))
 
 
 async def test_the_import_of_an_upload_that_is_gone_fails_and_says_so(database: Database, settings: Settings) -> None:
