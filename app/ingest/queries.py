@@ -183,7 +183,7 @@ def _late(name: str) -> str:
         moments = [f"{when}_{c}" for c in columns if c in stored for when in ("will", "was")] or columns
         touched = " UNION ".join(
             f"""
-            SELECT client_id, {_day(moment)} AS first_day, {_day(moment)} AS last_day
+            SELECT DISTINCT client_id, {_day(moment)} AS first_day, {_day(moment)} AS last_day
             FROM judged WHERE reason IS NULL AND (is_new OR differs) AND {moment} IS NOT NULL
             AND EXISTS (SELECT FROM daily_metrics)"""
             for moment in moments
