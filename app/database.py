@@ -83,6 +83,8 @@ class Database:
             async_url(url),
             pool_size=pool_size,
             max_overflow=0,
+            # Errors are logged, and what a statement was called with may name people.
+            hide_parameters=True,
             pool_timeout=10,
             connect_args={"timeout": 10, "server_settings": server_settings},
             json_serializer=lambda value: orjson.dumps(value).decode(),

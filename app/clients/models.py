@@ -138,6 +138,9 @@ class Client(SQLModel, table=True):
     annual_value: Decimal | None = Field(default=None, sa_type=Numeric(14, 2))
     alerts_enabled: bool = False
     alerts_snoozed_until: datetime | None = None
+    # The moment of the latest group call that the client's columns were taken from: an older one that comes late
+    # changes nothing.
+    traits_at: datetime | None = None
 
     # The latest fact at or before the `as_of` of the latest calculation.
     last_activity_at: datetime | None = None

@@ -6,9 +6,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from app.clients.models import Industry
 from app.clients.rules import name_key
 from app.events.mapping import Rule, folded
-from app.events.rules import NOTHING, EventType, Message, UnusableEvent, cell_of, message_of, session_length
+from app.events.rules import (
+    MAX_SESSION_MINUTES,
+    NOTHING,
+    EventType,
+    Message,
+    UnusableEvent,
+    cell_of,
+    message_of,
+    session_length,
+)
 from app.ingest import rules as cells
 from app.ingest.formats import KINDS
 
@@ -23,12 +33,20 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "kind": next(column.parse for column in KINDS["campaigns"].values if column.name == "kind"),
 }
 
-# The columns of a client by the folded names of traits; Segment's own names among them.
+# The columns of a client by the folded names of traits; Segment's own names among them. Who switches alerts is written
+# down, so that no trait does.
 _TRAITS = {
-    **{folded(column): column for column in KINDS["clients"].sources if column != "external_id"},
+    **{
+        folded(column): column for column in KINDS["clients"].sources if column not in {"external_id", "alerts_enabled"}
+    },
     "createdat": "customer_since",
 }
 _CLIENT_PARSERS = {column.name: column.parse for column in KINDS["clients"].values}
+# An industry that is not listed says nothing here: it would take the place of one that is.
+_TRAIT_PARSERS = {**_CLIENT_PARSERS, "industry": cells.choice(Industry)}
+_SIZE = list(_CLIENT_PARSERS).index("size")
+# Names of features beyond which events add none: a sender may make up a new one for each event.
+MAX_FEATURES = 1_000
 # From so many employees on.
 _SIZES = ((1000, "ENTERPRISE"), (100, "MIDMARKET"), (0, "SMB"))
 
@@ -79,8 +97,12 @@ def _parts(message: Message, rule: Rule) -> dict[str, Any]:
             found[part] = _parse(_PARSERS.get(part, cells.text), cell)
         except ValueError as error:
             raise UnusableEvent(f"properties.{name} {error}") from error
+    minutes = found.get("duration_minutes")
     if rule.name == "session_ended":
-        found["begun_at"], found["minutes"] = session_length(found, message.at)
+        found["begun_at"], minutes = session_length(found, message.at)
+        found["minutes"] = minutes
+    if minutes is not None and minutes > MAX_SESSION_MINUTES:
+        raise UnusableEvent(f"the session is longer than {MAX_SESSION_MINUTES} minutes")
     return found
 
 
@@ -95,12 +117,12 @@ class _Traits:
         """Return the columns of a client that the traits give."""
         given: dict[str, Any] = {}
         for trait, column in _TRAITS.items():
-            value = self._read(trait, _CLIENT_PARSERS[column])
+            value = self._read(trait, _TRAIT_PARSERS[column])
             if value is not None:
                 given.setdefault(column, value)
-        employees = self._read("employees", cells.count) if "size" not in given else None
+        employees = self._read("employees", cells.count)
         if isinstance(employees, int):
-            given["size"] = next(size for least, size in _SIZES if employees >= least)
+            given["size_by_employees"] = next(size for least, size in _SIZES if employees >= least)
         if "name" in given:
             given["name_key"] = name_key(str(given["name"]))
         return given
@@ -123,7 +145,8 @@ class _Traits:
 def _parse(parse: Callable[[str], object], cell: str) -> object:
     if cells.text_problem((cell,)) is not None:
         raise ValueError("holds a character that no text has")
-    return parse(cell)
+    # Parsers of numbers remember what they have parsed.
+    return parse(cells.text(cell))
 
 
 Values = tuple[Any, ...]
@@ -157,6 +180,8 @@ class Facts:
     sessions: list[Session] = field(default_factory=list)
     # The numbers of the messages that count as activity and nothing else.
     activity: set[int] = field(default_factory=set)
+    # The latest group call that each client's columns are taken from.
+    traits_at: dict[str, datetime] = field(default_factory=dict)
 
     def add(self, kind: str, number: int, *values: object) -> None:
         """Add a row of values in the order of the kind's columns; what they leave out stays as it was."""
@@ -194,17 +219,24 @@ _MERGES: Mapping[str, Callable[[Values, Values], Values]] = {
 
 
 def facts_of(
-    messages: Iterable[tuple[int, Message]], *, known: Mapping[str, int], features: Mapping[str, str]
+    messages: Iterable[tuple[int, Message]],
+    *,
+    known: Mapping[str, int],
+    traits_at: Mapping[str, datetime],
+    features: Mapping[str, str],
 ) -> Facts:
     """Return what the messages, each of a known client or of a group, tell.
 
-    `known` are the clients by external id, and `features` the keys of the features by their folded keys and names.
+    `known` are the clients by external id, `traits_at` the moments of the group calls that they were taken from, and
+    `features` the keys of the features by their folded keys and names.
     """
-    facts, features = Facts(), dict(features)
+    facts, features = Facts(traits_at=dict(traits_at)), dict(features)
     for number, message in messages:
         client, member = message.client, message.member
         if message.type is EventType.GROUP:
-            facts.add("clients", number, client, *(message.parts.get(name) for name in _CLIENT_PARSERS))
+            _add_group(facts, number, message, is_known=client in known)
+        elif message.fact == "feature_used" and not _may_use(message.parts["feature"], features):
+            facts.activity.add(number)
         elif message.fact is not None:
             _add_fact(facts, number, message, features)
         elif message.type in {EventType.TRACK, EventType.PAGE, EventType.SCREEN}:
@@ -222,6 +254,23 @@ def facts_of(
             # Senders often name a group by its id alone.
             row.values = (external_id, external_id, name_key(external_id), *row.values[3:])
     return facts
+
+
+def _add_group(facts: Facts, number: int, message: Message, *, is_known: bool) -> None:
+    client, parts = str(message.client), message.parts
+    if message.at < facts.traits_at.get(client, message.at):
+        # A phone that was offline tells of what was, not of what is.
+        return
+    facts.traits_at[client] = message.at
+    values = [parts.get(name) for name in _CLIENT_PARSERS]
+    if values[_SIZE] is None and not is_known:
+        # A guess, which takes the place of nothing that somebody has said.
+        values[_SIZE] = parts.get("size_by_employees")
+    facts.add("clients", number, client, *values)
+
+
+def _may_use(feature: str, features: Mapping[str, str]) -> bool:
+    return feature_form(feature) in features or len(features) < MAX_FEATURES
 
 
 def feature_form(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from app.errors import InvalidInput
 
 SETTING = "EVENT_MAPPING"
+REMEMBERED_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,17 @@ class Rule:
         return next((value for value in found if value is not None), None)
 
 
-@lru_cache(maxsize=10_000)
 def folded(name: str) -> str:
     """Return a name without case, spaces and punctuation, as names of events and properties are compared."""
+    return _folded(name) if len(name) <= REMEMBERED_LENGTH else _fold(name)
+
+
+def _fold(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
+
+
+# Senders choose the names: long ones are not worth the memory.
+_folded = lru_cache(maxsize=10_000)(_fold)
 
 
 def read_mapping(path: Path | None) -> Mapping[str, Rule]:

@@ -27,7 +27,7 @@ class Event(SQLModel, table=True):
     at: datetime
     received_at: datetime
     type: EventType = Field(sa_type=enum_column(EventType, "type"))
-    # The name of a tracked event, a page or a screen.
+    # The name of a tracked event, a page or a screen; of an alias the id that it replaces.
     name: str | None = Field(default=None, sa_type=Text)
     # The external ids of the client and the member, as far as the event tells.
     client: str | None = Field(default=None, sa_type=Text)

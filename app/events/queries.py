@@ -11,13 +11,20 @@ CLIENTS_OF_MEMBERS = text(
 
 KNOWN_CLIENTS = text("SELECT external_id, id FROM clients WHERE external_id = ANY(CAST(:clients AS text[]))")
 
+# When the columns of clients were taken from a group call, and that they now are.
+TRAITS_AT = text(
+    "SELECT external_id, traits_at FROM clients WHERE external_id = ANY(CAST(:clients AS text[])) "
+    "AND traits_at IS NOT NULL"
+)
+TAKE_TRAITS = text(
+    "UPDATE clients SET traits_at = new.at FROM unnest(CAST(:clients AS text[]), CAST(:moments AS timestamptz[])) "
+    "AS new(client, at) WHERE external_id = new.client AND traits_at IS DISTINCT FROM new.at"
+)
+
 FEATURES = text("SELECT key, name FROM features ORDER BY id")
 
-# A message that does not say when it happened may have come on an earlier day under the same id.
-SEEN_EARLIER = text(
-    "SELECT message_id FROM events WHERE message_id = ANY(CAST(:message_ids AS text[])) "
-    "AND day >= :since AND day < :today"
-)
+# A message that does not say when it happened may have come on another day under the same id.
+SEEN = text("SELECT day, message_id FROM events WHERE message_id = ANY(CAST(:message_ids AS text[])) AND day >= :since")
 
 # In the order of the key, so that two who send the same messages at once wait for each other, but never in a circle.
 REMEMBER = text(
@@ -91,12 +98,13 @@ OUTDATED_ACTIVITY = text(
 
 # An alias: the member takes the new id, or, where the client has a member of that id already, hands everything over.
 RENAME_MEMBER = text(
-    "UPDATE members AS old SET external_id = :member WHERE external_id = :previous AND NOT EXISTS ("
-    "SELECT FROM members AS other WHERE other.client_id = old.client_id AND other.external_id = :member)"
+    "UPDATE members AS old SET external_id = :member WHERE client_id = :client_id AND external_id = :previous "
+    "AND NOT EXISTS (SELECT FROM members AS other WHERE other.client_id = :client_id AND other.external_id = :member)"
 )
 MEMBERS_TO_MERGE = text(
     "SELECT old.id AS old_id, new.id AS new_id FROM members AS old JOIN members AS new "
-    "ON new.client_id = old.client_id AND new.external_id = :member WHERE old.external_id = :previous"
+    "ON new.client_id = old.client_id AND new.external_id = :member "
+    "WHERE old.client_id = :client_id AND old.external_id = :previous"
 )
 _NEW = "CAST(:new_id AS bigint)"
 _MOVES = {

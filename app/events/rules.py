@@ -42,6 +42,8 @@ class UnmappedReason(StrEnum):
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 MAX_MESSAGE_ID = 200
 _MINUTE_STEP = Decimal("0.000001")
+# Nobody sits there for longer: what says so was measured wrongly, and would swamp the mean.
+MAX_SESSION_MINUTES = 7 * 24 * 60
 # A sender's clock may be wrong by as much; what lies further ahead did not happen.
 MAX_AHEAD = timedelta(hours=24)
 TYPES = {event_type.value.lower(): event_type for event_type in EventType}

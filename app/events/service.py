@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.database import fetch
@@ -50,7 +50,7 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
     The partitions of the messages' days must be there. Raises EventsRefused, after which the transaction has to be
     rolled back; without those messages it can be done again.
     """
-    await ingest.begin(session)
+    received_at = await ingest.begin(session)
     known = await _known(session, [message.client for message in messages if message.client is not None])
     messages = await _attribute(session, messages, known)
     fresh = await _remember(session, messages, now)
@@ -58,16 +58,22 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
         return 0
     groups = {message.client for _, message in fresh if message.type is EventType.GROUP}
     of_client = [(number, message) for number, message in fresh if message.client in known or message.client in groups]
-    facts = facts_of(of_client, known=known, features=await _features(session, of_client))
+    traits_at = {row.external_id: row.traits_at for row in await _of(session, queries.TRAITS_AT, groups)}
+    features = await _features(session, of_client)
+    facts = facts_of(of_client, known=known, traits_at=traits_at, features=features)
     if groups:
         # Whoever takes the counts of the portfolio holds the clients that it will change: see ingest.queries.
         await session.execute(queries.LOCK_ACTIVE, {"ids": sorted(known.values())})
-    await _store_facts(session, facts, now=now)
+    await _store_facts(session, facts, now=now, received_at=received_at)
     if groups - known.keys():
         known = await _known(session, {*known, *filter(None, groups)})
+    taken = {client: at for client, at in facts.traits_at.items() if traits_at.get(client) != at}
+    if taken:
+        values = {"clients": list(taken), "moments": list(taken.values())}
+        await session.execute(queries.TAKE_TRAITS, values)
     for _, message in fresh:
         if message.type is EventType.ALIAS:
-            await _alias(session, str(message.previous), str(message.member))
+            await _alias(session, message, known)
     await _keep_activity(session, fresh, facts, known, now=now)
     await _count_unmapped(session, fresh, facts, known)
     return len(fresh)
@@ -114,24 +120,27 @@ async def _remember(session: AsyncSession, messages: Sequence[Message], now: dat
         first.setdefault((message.day, message.message_id), number)
     undated = [messages[number].message_id for number in first.values() if not messages[number].dated]
     if undated:
-        today = now.date()
-        values = {"message_ids": undated, "since": today - REMEMBERED, "today": today}
-        seen = {row.message_id for row in await fetch(session, queries.SEEN_EARLIER, **values)}
-        first = {key: n for key, n in first.items() if messages[n].dated or key[1] not in seen}
+        days: defaultdict[str, set[date]] = defaultdict(set)
+        for row in await fetch(session, queries.SEEN, message_ids=undated, since=now.date() - REMEMBERED):
+            days[row.message_id].add(row.day)
+        first = {key: n for key, n in first.items() if messages[n].dated or not days[key[1]] - {key[0]}}
     kept = [messages[number] for number in first.values()]
     if not kept:
         return []
     columns = ("message_id", "at", "type", "name", "client", "member")
     arrays = {column: [getattr(message, column) for message in kept] for column in columns}
+    # An erasure has to find what a member was called before.
+    arrays["name"] = [message.previous or message.name for message in kept]
     inserted = await fetch(session, queries.REMEMBER, received_at=now, **arrays)
     return [(number, messages[number]) for number in sorted(first[row.day, row.message_id] for row in inserted)]
 
 
 async def _known(session: AsyncSession, clients: Collection[str]) -> dict[str, int]:
-    if not clients:
-        return {}
-    found = await fetch(session, queries.KNOWN_CLIENTS, clients=list(set(clients)))
-    return {row.external_id: row.id for row in found}
+    return {row.external_id: row.id for row in await _of(session, queries.KNOWN_CLIENTS, set(clients))}
+
+
+async def _of(session: AsyncSession, statement: TextClause, clients: Collection[str | None]) -> Sequence[Row[Any]]:
+    return await fetch(session, statement, clients=list(clients)) if clients else ()
 
 
 async def _features(session: AsyncSession, messages: Sequence[tuple[int, Message]]) -> Mapping[str, str]:
@@ -142,7 +151,7 @@ async def _features(session: AsyncSession, messages: Sequence[tuple[int, Message
     return {feature_form(row.name): row.key for row in found} | {feature_form(row.key): row.key for row in found}
 
 
-async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime) -> None:
+async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime, received_at: datetime) -> None:
     """Store the rows of every kind. Raises EventsRefused with the messages behind the rows that cannot be."""
     refused: dict[int, str] = {}
     for name in STORED:
@@ -153,10 +162,11 @@ async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime) ->
         if not rows:
             continue
         staged = [(number, row.values) for number, row in enumerate(rows)]
-        for outcome in await ingest.store(session, KINDS[name], staged, now=now):
+        for outcome in await ingest.store(session, KINDS[name], staged, now=now, received_at=received_at):
             for number, _ in outcome.rejected:
                 # Not everything that was merged into the row has to be wrong: one after the other tells what is.
-                for single in await ingest.store(session, KINDS[name], rows[number].messages, now=now):
+                alone = rows[number].messages
+                for single in await ingest.store(session, KINDS[name], alone, now=now, received_at=received_at):
                     refused |= dict(single.rejected)
     if refused:
         raise EventsRefused(refused)
@@ -191,10 +201,16 @@ async def _begin_sessions(session: AsyncSession, facts: Facts) -> None:
         facts.add("logins", one.number, one.client, one.member, at, one.minutes)
 
 
-async def _alias(session: AsyncSession, previous: str, member: str) -> None:
-    if previous == member:
+async def _alias(session: AsyncSession, message: Message, known: Mapping[str, int]) -> None:
+    """Have a member go by its new id, within its client: members of others may be called the same."""
+    client_id = known.get(message.client or "")
+    if client_id is None:
+        clients = await fetch(session, queries.CLIENTS_OF_MEMBERS, members=[message.previous])
+        # Nobody guesses between several.
+        client_id = clients[0].id if len(clients) == 1 else None
+    if client_id is None or message.previous == message.member:
         return
-    ids = {"previous": previous, "member": member}
+    ids = {"client_id": client_id, "previous": message.previous, "member": message.member}
     await session.execute(queries.RENAME_MEMBER, ids)
     for row in await fetch(session, queries.MEMBERS_TO_MERGE, **ids):
         for statement in queries.MERGE_MEMBERS:

@@ -2,7 +2,8 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -30,6 +31,10 @@ MAX_BODY_BYTES = 500 * 1024
 MAX_EVENT_BYTES = 32 * 1024
 # Bytes of all requests that are being read or stored. Beyond it senders are asked to wait: memory stays bounded.
 MAX_PENDING_BYTES = 16_000_000
+# The same for requests whose key stands in the body, which has to be read before anybody knows who sent it.
+MAX_UNKNOWN_BYTES = 2_000_000
+# Events of a request: tiny ones take more memory, and more of the process's time, than their bytes.
+MAX_EVENTS = 2_000
 # Senders give up on a request after 10 to 15 seconds, and send it again.
 PATIENCE_SECONDS = 8
 _HEADERS: Mapping[int, Mapping[str, str]] = {
@@ -65,6 +70,26 @@ class _Taken:
         self.rejected[place] = {"index": place, "messageId": message_id, "reason": reason}
 
 
+class _Room:
+    """So many bytes of requests that one process holds at a time."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Hold so many bytes until the end of the block. Raises Refusal where there is no room."""
+        if self._taken + size > self._size:
+            EVENTS.labels("deferred").inc()
+            raise Refusal(429, "TOO_MANY_REQUESTS", "More events are being stored than fit; send these again.")
+        self._taken += size
+        try:
+            yield
+        finally:
+            self._taken -= size
+
+
 class Tracking:
     """The addresses that events are sent to."""
 
@@ -73,7 +98,8 @@ class Tracking:
         self._mapping = mapping
         self._retention = retention
         self._writer = Writer(database)
-        self._pending_bytes = 0
+        self._pending = _Room(MAX_PENDING_BYTES)
+        self._unknown = _Room(MAX_UNKNOWN_BYTES)
 
     @property
     def routes(self) -> list[Route]:
@@ -95,13 +121,20 @@ class Tracking:
 
     async def _take(self, request: Request) -> int:
         size = _announced(request)
-        if self._pending_bytes + size > MAX_PENDING_BYTES:
-            EVENTS.labels("deferred").inc()
-            raise Refusal(429, "TOO_MANY_REQUESTS", "More events are being stored than fit; send these again.")
-        self._pending_bytes += size
+        authorization = request.headers.get("authorization")
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                return await self._store(request)
+                if authorization is None:
+                    # Whoever shows no key before the body is read gets none of the room of those who do.
+                    with self._unknown.room(size):
+                        content = _parsed(await _body(request))
+                    found = content.get("writeKey") if isinstance(content, dict) else None
+                    key_id = await self._key(found if isinstance(found, str) else None)
+                    with self._pending.room(size):
+                        return await self._store(request, content, key_id)
+                key_id = await self._key(presented_key(authorization))
+                with self._pending.room(size):
+                    return await self._store(request, _parsed(await _body(request)), key_id)
         except TimeoutError:
             raise Unavailable("The events could not be stored in time; send them again.") from None
         except Exception as error:
@@ -109,17 +142,8 @@ class Tracking:
                 raise
             log.warning("events_not_stored", error=repr(error))
             raise Unavailable("The events could not be stored now; send them again.") from error
-        finally:
-            self._pending_bytes -= size
 
-    async def _store(self, request: Request) -> int:
-        authorization = request.headers.get("authorization")
-        # Whoever shows a key is known, or turned away, before anything is read.
-        key_id = await self._key(presented_key(authorization)) if authorization is not None else None
-        content = _parsed(await _body(request))
-        if key_id is None:
-            found = content.get("writeKey") if isinstance(content, dict) else None
-            key_id = await self._key(found if isinstance(found, str) else None)
+    async def _store(self, request: Request, content: Any, key_id: int) -> int:
         name = request.url.path.rpartition("/")[2]
         taken = self._read(_batch(content), None) if name == "batch" else self._read([content], TYPES[name])
         # What is understood is a fraction of what was sent, which is not kept while the database is waited for.
@@ -213,6 +237,8 @@ def _batch(content: Any) -> list[object]:
     events = content.get("batch") if isinstance(content, dict) else None
     if not isinstance(events, list):
         raise Refusal(400, "INVALID_BODY", "The body must be an object with a list named batch.")
+    if len(events) > MAX_EVENTS:
+        raise Refusal(413, "TOO_LARGE", f"A request may have {MAX_EVENTS} events: send fewer at once.")
     return events
 
 

@@ -105,6 +105,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client_id", "day", name=op.f("pk_late_days")),
     )
     op.add_column("daily_metrics", timestamp("revised_at", nullable=True))
+    op.add_column("clients", timestamp("traits_at", nullable=True))
     for table in ("health_scores", "clients"):
         op.add_column(table, sa.Column("stale", postgresql.JSONB(), nullable=True))
 
@@ -113,6 +114,7 @@ def downgrade() -> None:
     """Drop all of it."""
     for table in ("clients", "health_scores"):
         op.drop_column(table, "stale")
+    op.drop_column("clients", "traits_at")
     op.drop_column("daily_metrics", "revised_at")
     op.drop_table("late_days")
     op.drop_table("client_feeds")

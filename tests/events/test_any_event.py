@@ -64,7 +64,7 @@ def test_whatever_is_sent_is_taken_or_refused_with_a_reason(content: object) -> 
     if isinstance(found, UnusableEvent):
         assert 0 < len(str(found)) < 600
         return
-    facts = facts_of([(0, found)], known={found.client: 1} if found.client else {}, features={})
+    facts = facts_of([(0, found)], known={found.client: 1} if found.client else {}, traits_at={}, features={})
     texts = [found.message_id, found.name, found.client, found.member, found.previous, *found.unusable]
     for kind in facts.rows.values():
         for row in kind.values():

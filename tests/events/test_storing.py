@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.database import Database
-from app.events import service
+from app.events import facts, service
 from tests.events.sending import (
     NOW,
     Event,
@@ -108,11 +108,49 @@ async def test_a_group_makes_a_client_and_changes_it(database: Database) -> None
     assert await stored(database, "unmapped_events") == []
 
 
-async def test_a_group_that_is_older_than_what_is_stored_wins_all_the_same(database: Database) -> None:
-    # As in an import, what comes later counts: nothing says of when the stored columns are.
-    await send(database, group("acme", NOW, name="New name"))
-    await send(database, group("acme", NOW - timedelta(days=7), name="Old name", owner="kim"))
-    assert [row[:2] for row in await stored(database, "clients")] == [("acme", "Old name")]
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_group_that_is_older_than_what_is_stored_changes_nothing(database: Database, together: bool) -> None:
+    calls = [
+        group("acme", NOW, name="New name"),
+        group("acme", NOW - timedelta(days=7), name="Old name", status="churned"),
+        group("acme", NOW, name="Newest name"),
+    ]
+    if together:
+        await send(database, *calls)
+    else:
+        for call in calls:
+            await send(database, call)
+    columns = "SELECT name, status, traits_at FROM clients"
+    assert await rows_of(database, columns) == [("Newest name", "ACTIVE", NOW)]
+
+
+async def test_employees_tell_the_size_of_a_new_client_only(database: Database) -> None:
+    await send(database, group("acme", NOW - timedelta(hours=1), employees=250))
+    await send(database, group("acme", NOW, employees=5000))
+    assert await rows_of(database, "SELECT size FROM clients") == [("MIDMARKET",)]
+
+
+async def test_an_alias_is_of_its_client(database: Database) -> None:
+    for client in ("acme", "bell"):
+        await send(database, group(client), identify("admin", client), identify("ann", client))
+    # Two clients have such a member, and nothing says which is meant.
+    await send(database, alias("admin", "ann"))
+    assert len(await stored(database, "members")) == 4
+    await send(database, {**alias("admin", "ann"), "context": {"groupId": "bell"}})
+    assert [row[:2] for row in await stored(database, "members")] == [
+        ("acme", "admin"),
+        ("acme", "ann"),
+        ("bell", "ann"),
+    ]
+
+
+async def test_events_add_only_so_many_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "MAX_FEATURES", 2)
+    used = [track("Feature Used", AT, properties={"feature": f"F{number}"}) for number in (1, 2, 3, 1)]
+    await send(database, group("acme"), *used)
+    assert await rows_of(database, "SELECT key FROM features ORDER BY 1") == [("F1",), ("F2",)]
+    report = "SELECT name, reason, events FROM unmapped_events"
+    assert await rows_of(database, report) == [("Feature Used", "NOT_MAPPED", 1)]
 
 
 async def test_an_identify_makes_a_member(database: Database) -> None:

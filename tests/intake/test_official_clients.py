@@ -160,7 +160,7 @@ async def test_what_a_client_sends_is_stored(product: Product, sender: str, node
     # Each has an id and a time of the client's own.
     events = "SELECT type, name, client, member FROM events ORDER BY 1, 2"
     assert await rows_of(database, events) == [
-        ("ALIAS", None, "acme", "ann"),
+        ("ALIAS", "x1", "acme", "ann"),
         ("GROUP", None, "acme", "ann"),
         ("IDENTIFY", None, "acme", "ann"),
         ("PAGE", "Home", "acme", None),
