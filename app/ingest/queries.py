@@ -38,8 +38,8 @@ class Outcome:
     rejected: Sequence[tuple[int, str]]
 
 
-async def begin_chunk(session: AsyncSession) -> None:
-    """Wait for other imports, and settle how the chunk is joined.
+async def begin_chunk(session: AsyncSession) -> datetime:
+    """Wait for other imports, settle how the chunk is joined, and return when the waiting was over.
 
     One chunk is stored at a time, whoever imports: two imports of the same rows neither deadlock nor overtake each
     other.
@@ -47,14 +47,17 @@ async def begin_chunk(session: AsyncSession) -> None:
     # A chunk is few rows beside the stored ones, so every join goes row by row through a key. The planner, which
     # knows neither how many rows the arrays hold nor how large the tables grow, would now and then read all logins
     # instead; and as there is one plan only, it is made once.
-    await session.execute(
+    begun = await session.execute(
         text(
-            "SELECT pg_advisory_xact_lock(:lock), set_config('plan_cache_mode', 'force_generic_plan', true), "
+            # What stands in FROM is evaluated first: the clock is read once the lock is held.
+            "SELECT clock_timestamp(), set_config('plan_cache_mode', 'force_generic_plan', true), "
             "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), "
-            "set_config('enable_seqscan', 'off', true)"
+            "set_config('enable_seqscan', 'off', true) FROM pg_advisory_xact_lock(:lock)"
         ),
         {"lock": AdvisoryLock.IMPORT},
     )
+    moment: datetime = begun.scalar_one()
+    return moment
 
 
 async def driver_connection(session: AsyncSession) -> Any:
@@ -100,12 +103,12 @@ async def create_members(
     )
 
 
-async def upsert(driver: Any, kind: FileKind, columns: Sequence[Sequence[object]], now: datetime) -> Outcome:
-    """Store rows that were received at `now`, in which no key occurs twice, and tell what became of them.
+async def upsert(driver: Any, kind: FileKind, columns: Sequence[Sequence[object]], received_at: datetime) -> Outcome:
+    """Store rows that were received at `received_at`, in which no key occurs twice, and tell what became of them.
 
     `columns` are the lines of the rows, and then the values of each of the kind's columns.
     """
-    received = [now] if kind.name in FEEDS else []
+    received = [received_at] if kind.name in FEEDS else []
     row = await driver.fetchrow(_upsert_statement(kind.name), *columns, *received)
     rejected = list(zip(row["lines"] or (), row["reasons"] or (), strict=True))
     return Outcome(row["new"], row["changed"], row["unchanged"], rejected)

@@ -152,8 +152,8 @@ async def store_chunk(
     usable = [(row.line, row.values) for row in chunk if row.problem is None]
     outcomes: Sequence[Outcome] = ()
     if usable:
-        await begin(session)
-        outcomes = await store(session, kind, usable, now=now)
+        received_at = await begin(session)
+        outcomes = await store(session, kind, usable, now=now, received_at=received_at)
     for outcome in outcomes:
         reasons.update(outcome.rejected)
     return StoredChunk(
@@ -164,17 +164,22 @@ async def store_chunk(
     )
 
 
-async def begin(session: AsyncSession) -> None:
-    """Let this transaction be the one that stores facts: there is one at a time, whoever stores them."""
-    await queries.begin_chunk(session)
+async def begin(session: AsyncSession) -> datetime:
+    """Let this transaction be the one that stores facts: there is one at a time, whoever stores them.
+
+    Returns since when it is: no calculation as of an earlier moment has seen what it stores.
+    """
+    return await queries.begin_chunk(session)
 
 
-async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, now: datetime) -> Sequence[Outcome]:
+async def store(
+    session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, now: datetime, received_at: datetime
+) -> Sequence[Outcome]:
     """Store rows of one kind in a transaction that has begun with `begin`, and tell what became of them.
 
-    A key that comes again counts as it would in a later file. `now` is when the rows were received: their feed
-    delivered then. It also decides whether a client that churns at a given time, and whose status is not given, has
-    churned already.
+    A key that comes again counts as it would in a later file. `now` decides whether a client that churns at a given
+    time, and whose status is not given, has churned already. At `received_at`, which `begin` returned, the rows' feed
+    delivered; a calculation between an earlier moment, as that of a request, and this one would not have seen them.
     """
     if kind.name == "clients":
         rows = [(line, _settled(kind, values, now)) for line, values in rows]
@@ -183,7 +188,7 @@ async def store(session: AsyncSession, kind: FileKind, rows: Sequence[Row], *, n
         await queries.lock_clients(driver, [values[0] for _, values in rows])
     elif kind.name == "logins":
         await queries.create_members(driver, *zip(*(values[:3] for _, values in rows), strict=True))
-    return [await queries.upsert(driver, kind, columns, now) for columns in _rounds(kind, rows)]
+    return [await queries.upsert(driver, kind, columns, received_at) for columns in _rounds(kind, rows)]
 
 
 def _settled(kind: FileKind, values: tuple[object, ...], now: datetime) -> tuple[object, ...]:

@@ -292,14 +292,14 @@ async def test_a_late_use_that_an_event_tells_of_is_noted_as_one_of_a_file_is(
         (1, ("zen", "exports", utc("2025-03-09T23:59:59"), utc("2025-03-09T23:59:59"))),
     ]
     async with database.begin() as session:
-        await ingest.begin(session)
-        await ingest.store(session, KINDS["feature_uses"], uses, now=utc("2025-03-10T08:00"))
+        received_at = await ingest.begin(session)
+        await ingest.store(session, KINDS["feature_uses"], uses, now=received_at, received_at=received_at)
     assert await noted(database) == [("acme", 5, True), ("acme", 6, True), ("zen", 9, True)]
     # Told again, later uses and none at all change nothing about the first.
     async with database.begin() as session:
         await session.execute(text("DELETE FROM late_days"))
     later = [(0, ("acme", "exports", utc("2025-03-06T08:00"), utc("2025-03-09T08:00")))]
     async with database.begin() as session:
-        await ingest.begin(session)
-        await ingest.store(session, KINDS["feature_uses"], later, now=utc("2025-03-10T08:00"))
+        received_at = await ingest.begin(session)
+        await ingest.store(session, KINDS["feature_uses"], later, now=received_at, received_at=received_at)
     assert await noted(database) == []
