@@ -2,8 +2,6 @@
 
 from sqlalchemy import text
 
-_IDS = "CAST(:ids AS bigint[])"
-
 CLIENTS_OF_MEMBERS = text(
     "SELECT m.external_id AS member, c.external_id AS client, c.id FROM members AS m JOIN clients AS c "
     "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[]))"
@@ -84,16 +82,14 @@ FORGET_UNMAPPED = text(
 
 # A client's moment of activity moves on once a minute at most, however much its people do: every move writes the
 # indexes of the portfolio. The next calculation makes it exact.
-LOCK_ACTIVE = text(f"SELECT id FROM clients WHERE id = ANY({_IDS}) ORDER BY id FOR NO KEY UPDATE")
-MOVE_ACTIVITY = text(
-    "UPDATE clients SET last_activity_at = new.at FROM unnest(CAST(:client_id AS bigint[]), "
-    "CAST(:at AS timestamptz[])) AS new(id, at) WHERE clients.id = new.id "
-    "AND (last_activity_at IS NULL OR new.at >= last_activity_at + interval '1 minute')"
-)
-OUTDATED_ACTIVITY = text(
+LOCK_OUTDATED = text(
     "SELECT clients.id, new.at FROM clients JOIN unnest(CAST(:client_id AS bigint[]), CAST(:at AS timestamptz[])) "
     "AS new(id, at) ON clients.id = new.id WHERE last_activity_at IS NULL "
-    "OR new.at >= last_activity_at + interval '1 minute'"
+    "OR new.at >= last_activity_at + interval '1 minute' ORDER BY clients.id FOR NO KEY UPDATE OF clients"
+)
+MOVE_ACTIVITY = text(
+    "UPDATE clients SET last_activity_at = new.at FROM unnest(CAST(:client_id AS bigint[]), "
+    "CAST(:at AS timestamptz[])) AS new(id, at) WHERE clients.id = new.id"
 )
 
 # An alias: the member takes the new id, or, where the client has a member of that id already, hands everything over.

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.clients import service as clients
 from app.database import fetch
 from app.events import queries
 from app.events.facts import Facts, facts_of, feature_form
@@ -63,7 +64,7 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
     facts = facts_of(of_client, known=known, traits_at=traits_at, features=features)
     if groups:
         # Whoever takes the counts of the portfolio holds the clients that it will change: see ingest.queries.
-        await session.execute(queries.LOCK_ACTIVE, {"ids": sorted(known.values())})
+        await clients.lock(session, known.values())
     await _store_facts(session, facts, now=now, received_at=received_at)
     if groups - known.keys():
         known = await _known(session, {*known, *filter(None, groups)})
@@ -249,9 +250,8 @@ async def _keep_activity(
         await session.execute(queries.COUNT_ACTIVITY, values)
     if latest:
         moments = {"client_id": list(latest), "at": list(latest.values())}
-        outdated = {row.id: row.at for row in await fetch(session, queries.OUTDATED_ACTIVITY, **moments)}
+        outdated = {row.id: row.at for row in await fetch(session, queries.LOCK_OUTDATED, **moments)}
         if outdated:
-            await session.execute(queries.LOCK_ACTIVE, {"ids": sorted(outdated)})
             await session.execute(queries.MOVE_ACTIVITY, {"client_id": list(outdated), "at": list(outdated.values())})
 
 
