@@ -32,7 +32,7 @@ MAX_EVENT_BYTES = 32 * 1024
 # Bytes of all requests that are being read or stored. Beyond it senders are asked to wait: memory stays bounded.
 MAX_PENDING_BYTES = 16_000_000
 # The same for requests whose key stands in the body, which has to be read before anybody knows who sent it.
-MAX_UNKNOWN_BYTES = 2_000_000
+MAX_UNKNOWN_BYTES = 4 * MAX_BODY_BYTES
 # Events of a request: tiny ones take more memory, and more of the process's time, than their bytes.
 MAX_EVENTS = 2_000
 # Senders give up on a request after 10 to 15 seconds, and send it again.

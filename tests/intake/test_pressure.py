@@ -215,3 +215,37 @@ async def test_a_body_that_stops_is_not_stored_and_frees_its_place(
         await until(taken, 60, "the place is free again")
     assert await intake.rows(STORED) == [("b",)]
     await intake.http.aclose()
+
+
+async def endless(begun: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield the beginning of a body that never comes to its end."""
+    yield b'{"batch": ['
+    begun.set()
+    await asyncio.Event().wait()
+
+
+async def test_senders_without_a_key_leave_the_room_of_those_with_one(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 100)
+    async with database.begin() as session:
+        key = await write_keys.create(session, "product", datetime.now(UTC))
+    async with (
+        running_web(settings) as web,
+        httpx2.AsyncClient(base_url=f"http://{HOST}:{web.port}", timeout=60) as http,
+    ):
+        begun = [asyncio.Event() for _ in range(tracking.MAX_UNKNOWN_BYTES // tracking.MAX_BODY_BYTES)]
+        hanging = [asyncio.create_task(http.post("/v1/batch", content=endless(one))) for one in begun]
+        await asyncio.gather(*(one.wait() for one in begun))
+
+        async def no_more_fits() -> bool:
+            answer = await http.post("/v1/batch", json={"batch": [], "writeKey": "x" * 100_000})
+            return answer.status_code == 429
+
+        await until(no_more_fits, 30, "those without a key are told to wait")
+        body = gzip.compress(orjson.dumps({"batch": [page("m1")]}))
+        answer = await http.post("/v1/batch", content=body, auth=(key, ""), headers={"Content-Encoding": "gzip"})
+        assert answer.status_code == 200
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)

@@ -215,6 +215,17 @@ def sized(size: int, **content: Any) -> Event:
     return event
 
 
+async def test_a_request_has_2000_events(intake: Intake) -> None:
+    events = [{"type": "page", "anonymousId": "x", "messageId": f"m{number}"} for number in range(2_001)]
+    answer = await intake.send("batch", {"batch": events})
+    assert (answer.status_code, answer.json()) == (
+        413,
+        {"code": "TOO_LARGE", "message": "A request may have 2000 events: send fewer at once."},
+    )
+    assert await intake.rows("SELECT FROM events") == []
+    assert await intake.batch(*events[1:]) == {"success": True, "accepted": 2_000}
+
+
 async def test_an_event_has_32_kilobytes(intake: Intake) -> None:
     reason = "the event is larger than 32768 bytes"
     events = [sized(MAX_EVENT_BYTES, messageId="most"), sized(MAX_EVENT_BYTES + 1, messageId="more"), PAGE]
