@@ -13,6 +13,8 @@ from itertools import pairwise
 HABIT_DAYS = 30
 # On how many of them it has to have delivered for its silence to mean anything.
 USUAL_DELIVERIES = 3
+# How far the first of them and the latest have to lie apart: a campaign that is answered within a week is no habit.
+USUAL_SPAN_DAYS = 14
 # How much longer than its longest usual gap a feed may be silent.
 GRACE_DAYS = 1
 
@@ -51,14 +53,14 @@ def freshness(deliveries: Iterable[date], day: date) -> Freshness:
 
     A feed that usually delivers is stale once it has been silent for longer than its longest usual gap and one day of
     grace, so that weekends are no silence of a feed that delivers on weekdays. A feed without a habit, having been
-    loaded once, is never stale.
+    loaded once or within a few days, is never stale.
     """
     seen = sorted({delivery for delivery in deliveries if delivery <= day})
     if not seen:
         return Freshness(FeedStatus.NEVER)
     latest = seen[-1]
     usual = [delivery for delivery in seen if latest - delivery < timedelta(days=HABIT_DAYS)]
-    if len(usual) < USUAL_DELIVERIES:
+    if len(usual) < USUAL_DELIVERIES or latest - usual[0] < timedelta(days=USUAL_SPAN_DAYS):
         return Freshness(FeedStatus.FRESH, latest)
     longest_gap = max(later - earlier for earlier, later in pairwise(usual))
     stale_since = latest + longest_gap + timedelta(days=GRACE_DAYS + 1)

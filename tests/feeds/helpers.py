@@ -23,5 +23,5 @@ async def add_deliveries(database: Database, kind: FeedKind, days: Iterable[date
 
 
 async def go_silent(database: Database, kind: FeedKind, last: date) -> None:
-    """Have a feed deliver on the five days that end with `last`: it is stale from the third day after that one on."""
-    await add_deliveries(database, kind, [last - timedelta(days=back) for back in range(5)])
+    """Have a feed deliver on the 15 days that end with `last`: it is stale from the third day after that one on."""
+    await add_deliveries(database, kind, [last - timedelta(days=back) for back in range(15)])

@@ -12,6 +12,8 @@ from tests.feeds.helpers import add_deliveries
 LOGINS, CASES = FeedKind.LOGINS, FeedKind.CASES
 NEVER, FRESH, STALE = FeedStatus.NEVER, FeedStatus.FRESH, FeedStatus.STALE
 NOON = utc("2025-11-10T12:00")
+# The 15 days that end with NOON's.
+DAILY = [NOON.date() - timedelta(days=back) for back in range(15)]
 
 
 async def feeds(database: Database, as_of: datetime) -> dict[FeedKind, Feed]:
@@ -21,12 +23,12 @@ async def feeds(database: Database, as_of: datetime) -> dict[FeedKind, Feed]:
 
 
 async def test_statuses_are_those_of_a_moment(database: Database) -> None:
-    await add_deliveries(database, LOGINS, [date(2025, 11, day) for day in (8, 9, 10, 20)])
+    await add_deliveries(database, LOGINS, [*DAILY, date(2025, 11, 20)])
     await add_deliveries(database, CASES, [date(2025, 11, 12)])
     received, silent = utc("2025-11-10T12:00"), utc("2025-11-10").date()
     stale_since = silent + timedelta(days=3)
     nothing = {kind: Feed(kind, NEVER) for kind in FeedKind}
-    assert await feeds(database, utc("2025-11-08T11:59")) == nothing
+    assert await feeds(database, utc("2025-10-27T11:59")) == nothing
     fresh = Feed(LOGINS, FRESH, received, received - timedelta(hours=1), silent)
     assert await feeds(database, utc("2025-11-10T12:00")) == nothing | {LOGINS: fresh}
     # Before noon, the delivery of noon is not seen.
@@ -52,7 +54,7 @@ async def test_the_latest_moment_may_have_been_told_of_long_ago(database: Databa
 
 async def test_a_client_has_its_own_times_and_the_status_of_the_feed(database: Database) -> None:
     silent, talking, unheard = [await add_client(database) for _ in range(3)]
-    await add_deliveries(database, LOGINS, [date(2025, 11, day) for day in (8, 9, 10)])
+    await add_deliveries(database, LOGINS, DAILY)
     columns = ("client_id", "kind", "last_received_at", "last_event_at")
     times = [
         (silent, LOGINS, utc("2025-10-02"), utc("2025-10-01")),

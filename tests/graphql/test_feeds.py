@@ -47,7 +47,7 @@ async def silence_logins(database: Database, days: int) -> datetime:
         await connection.exec_driver_sql("DELETE FROM health_scores")
         await connection.exec_driver_sql("UPDATE clients SET scored_day = NULL")
     last = now.date() - timedelta(days=days)
-    await add_deliveries(database, FeedKind.LOGINS, [last - timedelta(days=back) for back in range(5)])
+    await add_deliveries(database, FeedKind.LOGINS, [last - timedelta(days=back) for back in range(15)])
     await score_day(database, end_of_day(last), now)
     await score_day(database, now, now)
     return datetime(last.year, last.month, last.day, 12, tzinfo=UTC)

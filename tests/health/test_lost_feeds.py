@@ -57,7 +57,7 @@ async def test_losing_a_feed_makes_no_score_better(
     # Received after the last of these days, so that only the deliveries below are seen.
     report = await import_path(database, tmp_path, now=end_of_day(DAYS[-1]) + timedelta(days=1))
     assert report.exit_code == 0, report
-    await add_deliveries(database, kind, [SILENT - timedelta(days=days) for days in range(4)])
+    await add_deliveries(database, kind, [SILENT - timedelta(days=days) for days in range(15)])
     async with database.begin() as session:
         for statement in LOST[kind]:
             await session.execute(text(statement), {"end": end_of_day(SILENT)})
