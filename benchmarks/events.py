@@ -1,4 +1,4 @@
-"""Events over HTTP: as they come in through `POST /v1/batch`, against COPY of the same rows and one INSERT for each."""
+"""Events as they come in through `POST /v1/batch`, against COPY of the same rows and a server that inserts each."""
 
 import asyncio
 import time
@@ -60,8 +60,10 @@ def measure(url: str, env: dict[str, str], tell: Callable[[str], None]) -> list[
     now = datetime.now(UTC)
     tell(f"copying {EVENTS:,} events into a table without an index")
     copied = asyncio.run(_copy(url, now))
-    tell(f"inserting {SINGLE_EVENTS:,} events one by one")
-    inserted = asyncio.run(_insert(url, now))
+    asyncio.run(_make_simple(url))
+    with web_process(["benchmarks.handwritten"], env) as (port, _):
+        tell(f"sending {SINGLE_EVENTS:,} events to a simple server")
+        simple = send(_load(port, _bodies("single", SINGLE_EVENTS, now, key))).rate * OF_A_BATCH
     with web_process(["app.cli", "web"], env) as (port, pid):
         tell("warming up")
         send(_load(port, _bodies("warm", 10_000, now, key)))
@@ -72,17 +74,13 @@ def measure(url: str, env: dict[str, str], tell: Callable[[str], None]) -> list[
     if stored != EVENTS + 10_000:
         raise RuntimeError(f"{stored} events were stored")
     sent = speed.rate * OF_A_BATCH
-    ratios = f"{sent / copied.per_second:.2f} of COPY, {sent / inserted.per_second:.1f} times single inserts"
+    ratios = f"{sent / copied.per_second:.2f} of COPY, {sent / simple:.1f} times a simple server"
     latency = f"p50 {speed.p50:.0f} ms, p95 {speed.p95:.0f} ms a batch, peak memory {peak:.0f} MiB"
     what = f"{EVENTS:,} events, {OF_A_BATCH} a batch, {CONNECTIONS} connections"
     return [
         Result(what, CLIENTS, f"{sent:,.0f} events/s, {latency}", ratios),
         Result("the same rows by COPY, one connection, no index", CLIENTS, f"{copied.per_second:,.0f} rows/s"),
-        Result(
-            f"the same rows by one INSERT each, {CONNECTIONS} connections",
-            CLIENTS,
-            f"{inserted.per_second:,.0f} rows/s",
-        ),
+        Result("the same sent to a simple server: one INSERT each, no facts", CLIENTS, f"{simple:,.0f} events/s"),
     ]
 
 
@@ -163,25 +161,12 @@ async def _copy(url: str, now: datetime) -> Rate:
         await connection.close()
 
 
-async def _insert(url: str, now: datetime) -> Rate:
-    rows = iter(_rows("inserted", SINGLE_EVENTS, now))
-    pool = await asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS)
+async def _make_simple(url: str) -> None:
+    connection = await asyncpg.connect(url)
     try:
-        await pool.execute("CREATE TABLE inserted (LIKE events)")
-
-        async def insert() -> None:
-            async with pool.acquire() as connection:
-                statement = await connection.prepare(
-                    f"INSERT INTO inserted ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-                )
-                for row in rows:
-                    await statement.fetch(*row)
-
-        started = time.perf_counter()
-        await asyncio.gather(*(insert() for _ in range(CONNECTIONS)))
-        return Rate(SINGLE_EVENTS, time.perf_counter() - started)
+        await connection.execute("CREATE TABLE simple_events (LIKE events INCLUDING ALL)")
     finally:
-        await pool.close()
+        await connection.close()
 
 
 async def _stored(url: str) -> int:

@@ -1,6 +1,7 @@
-"""The yardstick of the portfolio page: an endpoint written for this one page, with nothing between it and the driver.
+"""The yardsticks: endpoints written for one purpose each, with nothing between them and the driver.
 
-`python -m benchmarks.handwritten --port PORT` reads the same rows by the same statements and returns the same JSON.
+`python -m benchmarks.handwritten --port PORT` serves the portfolio page, reading the same rows by the same statements
+and returning the same JSON, and takes events as a simple server does: each is one INSERT.
 """
 
 import base64
@@ -8,7 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -22,6 +23,11 @@ from starlette.routing import Route
 from app.clients import queries
 from app.health.rules import LABELS, Component, Policy, contributions, light_of
 
+# A message that is sent again is known by its id, as it is to us.
+INSERT = (
+    "INSERT INTO simple_events (day, message_id, at, received_at, type, name, client, member) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"
+)
 FIRST = 50
 ORDER = "score_desc"
 
@@ -103,6 +109,20 @@ async def portfolio(request: Request) -> Response:
     return Response(body, media_type="application/json")
 
 
+async def take_events(request: Request) -> Response:
+    """Store each event of a batch by an INSERT of its own, and nothing of what it means."""
+    batch = orjson.loads(await request.body())["batch"]
+    now = datetime.now(UTC)
+    async with request.state.pool.acquire() as connection:
+        for event in batch:
+            at = datetime.fromisoformat(event["timestamp"])
+            client, member = event["context"]["groupId"], event["userId"]
+            await connection.execute(
+                INSERT, at.date(), event["messageId"], at, now, "TRACK", event["event"], client, member
+            )
+    return Response(b'{"success":true}', media_type="application/json")
+
+
 async def healthz(_request: Request) -> PlainTextResponse:
     """Say that this process answers."""
     return PlainTextResponse("ok\n")
@@ -117,7 +137,11 @@ async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
 
 
 app = Starlette(
-    routes=[Route("/portfolio", portfolio, methods=["POST"]), Route("/healthz", healthz)],
+    routes=[
+        Route("/portfolio", portfolio, methods=["POST"]),
+        Route("/v1/batch", take_events, methods=["POST"]),
+        Route("/healthz", healthz),
+    ],
     lifespan=lifespan,
 )
 
