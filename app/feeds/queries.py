@@ -10,7 +10,7 @@ DELIVERIES = text(
     "CROSS JOIN LATERAL (SELECT day, last_received_at FROM feed_days WHERE kind = k.kind "
     "AND first_received_at <= :as_of ORDER BY day DESC LIMIT 1) AS latest "
     "CROSS JOIN LATERAL (SELECT array_agg(day) AS days FROM feed_days WHERE kind = k.kind "
-    "AND day > latest.day - CAST(:habit_days AS integer) AND day <= latest.day) AS habit"
+    "AND day > latest.day - CAST(:look_back_days AS integer) AND day <= latest.day) AS habit"
 )
 
 OF_CLIENTS = text(

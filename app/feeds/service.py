@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.database import fetch
 from app.feeds import queries
-from app.feeds.rules import HABIT_DAYS, FeedKind, FeedStatus, freshness
+from app.feeds.rules import LOOK_BACK_DAYS, FeedKind, FeedStatus, freshness
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Feed:
 
 async def statuses(connection: AsyncSession | AsyncConnection, as_of: datetime) -> Sequence[Feed]:
     """Return how every feed stands at `as_of`, in the order of FeedKind; what was received later is not seen."""
-    values = {"kinds": list(FeedKind), "as_of": as_of, "habit_days": HABIT_DAYS}
+    values = {"kinds": list(FeedKind), "as_of": as_of, "look_back_days": LOOK_BACK_DAYS}
     found = {row.kind: row for row in await fetch(connection, queries.DELIVERIES, **values)}
     feeds = []
     for kind in FeedKind:
