@@ -15,7 +15,6 @@ OF_CLIENT = (
     "tickets",
     "activity_days",
     "client_feeds",
-    "late_days",
     "alert_replay_clients",
 )
 OF_MEMBER = ("campaign_responses", "logins")
@@ -45,8 +44,11 @@ ANONYMISE = text(
     "UPDATE clients SET external_id = :external_id, name = :name, name_key = :name_key, size = NULL, "
     "industry = 'OTHER', status = 'CHURNED', engagement_model = 'PLG', owner = NULL, customer_since = NULL, "
     "churned_at = NULL, renewal_date = NULL, annual_value = NULL, alerts_enabled = false, "
-    "alerts_snoozed_until = NULL, last_activity_at = NULL WHERE id = :client_id"
+    "alerts_snoozed_until = NULL, last_activity_at = NULL, traits_at = NULL WHERE id = :client_id"
 )
+
+# What is noted of the days of a client without facts must not be recorded.
+FORGET_LATE_DAYS = text("DELETE FROM late_days WHERE client_id = :client_id")
 
 # What the client was known by when each erasure was asked for that did not come to its end, this one included.
 NAMES = text(

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from uuid import uuid4
 
 import orjson
 from sqlalchemy import TextClause
@@ -157,8 +158,10 @@ async def _begin(session: AsyncSession, client_id: int, member: str | None) -> t
     await ingest.begin(session)
     names = [row.client for row in await fetch(session, queries.NAMES, client_id=client_id)]
     if member is None:
-        values = {"external_id": f"erased:{client_id}", "name": NAME, "name_key": name_key(NAME)}
+        # Nobody can send anything for an id that nobody can guess.
+        values = {"external_id": f"erased:{uuid4().hex}", "name": NAME, "name_key": name_key(NAME)}
         await session.execute(queries.ANONYMISE, {**values, "client_id": client_id})
+        await session.execute(queries.FORGET_LATE_DAYS, {"client_id": client_id})
         return {"client_id": client_id}, names
     found = await fetch(session, queries.MEMBER, client_id=client_id, member=member)
     # No row has the number of a member that is gone already.

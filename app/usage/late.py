@@ -26,11 +26,11 @@ async def record_again(database: Database, pace: Pace) -> int:
             values = {"day": day, "client_id": client_id, "size": pace.batch_size}
             found = await fetch(session, queries.TAKE_LATE_DAYS, **values)
             groups: dict[tuple[date, bool], list[int]] = defaultdict(list)
-            for row in found:
+            for row in (row for row in found if row.recorded):
                 groups[row.day, row.adoption].append(row.client_id)
             for (late_day, adoption), client_ids in sorted(groups.items()):
                 await service.record_clients(session, client_ids, late_day, adoption=adoption)
-        days += len(found)
+                days += len(client_ids)
         if len(found) < pace.batch_size:
             break
         day, client_id = max((row.day, row.client_id) for row in found)

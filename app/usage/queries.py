@@ -71,6 +71,10 @@ METRICS = text(
 # Metrics are recorded for whoever was a client on that day.
 _RECORDED = "(customer_since IS NULL OR customer_since <= :day) AND (status <> 'CHURNED' OR churned_at > :end)"
 
+# Whoever has left at no known time is recorded for no day, not even a past one: such a client may have been erased, and
+# have no facts any more.
+_RECORDED_AT_ALL = "(status <> 'CHURNED' OR churned_at IS NOT NULL)"
+
 COUNT_RECORDED = text(f"SELECT count(*) AS clients FROM clients WHERE {_RECORDED}")
 
 NEXT_RECORDED = text(f"SELECT id FROM clients WHERE id > :after AND {_RECORDED} ORDER BY id LIMIT :size")
@@ -130,7 +134,8 @@ KEEP_FACTS_OUT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.IMPORT:d})")
 TAKE_LATE_DAYS = text(
     "DELETE FROM late_days WHERE (day, client_id) IN (SELECT day, client_id FROM late_days "
     "WHERE (day, client_id) > (:day, :client_id) ORDER BY day, client_id LIMIT :size) "
-    "RETURNING day, client_id, adoption"
+    "RETURNING day, client_id, adoption, "
+    f"EXISTS (SELECT FROM clients WHERE clients.id = late_days.client_id AND {_RECORDED_AT_ALL}) AS recorded"
 )
 
 

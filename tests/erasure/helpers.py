@@ -87,6 +87,7 @@ async def add_busy_client(database: Database, external_id: str = "acme-1", name:
         alerts_enabled=True,
         alerts_snoozed_until=NOW,
         last_activity_at=NOON,
+        traits_at=NOON,
         scored_day=DAY,
         score=30,
         light="RED",

@@ -1,5 +1,7 @@
 """Erasing a client: what goes, what stays, and that nothing is made of its missing facts afterwards."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from app.errors import Conflict, NotFound
 from app.health.requests import recalculate_one
 from app.health.rules import end_of_day
 from app.runs import service as runs
+from app.runs.batches import Pace
 from app.runs.execution import execute
 from app.runs.models import RunKind
 from app.settings import Settings
+from app.usage.late import record_again
 from tests.delivery.helpers import add_alert
 from tests.erasure.helpers import DAY, NOON, NOW, add_busy_client, attempt_of, row_counts, tables_naming
 from tests.factories import add_rows, rows_of
@@ -67,8 +71,8 @@ async def test_nothing_names_an_erased_client_and_its_figures_stay(database: Dat
     assert await rows_of(database, "SELECT count(*) FROM delivery_attempts") == [(1,)]
     run = await runs.by_id(database, run_id)
     assert (run.status, run.total, run.done, run.failed) == ("SUCCEEDED", run.done, run.done, 0)
-    # 6 logins, 2 responses and members, 9 other rows, 2 days of events and 2 rejected rows.
-    assert run.done == 6 + 2 + 2 + 9 + 2 + 2
+    # 6 logins, 2 responses and members, 8 other rows, 2 days of events and 2 rejected rows.
+    assert run.done == 6 + 2 + 2 + 8 + 2 + 2
     lines = "SELECT line FROM rejected_rows ORDER BY upload_id, line"
     assert await rows_of(database, lines) == [(2,), (0,), (1,), (2,)]
 
@@ -79,12 +83,13 @@ async def test_the_row_that_is_left_says_nothing_of_the_client(database: Databas
     row = await rows_of(
         database,
         "SELECT external_id, name, name_key, size, industry, status, engagement_model, owner, customer_since, "
-        "churned_at, renewal_date, annual_value, alerts_enabled, alerts_snoozed_until, last_activity_at, score "
-        "FROM clients",
+        "churned_at, renewal_date, annual_value, alerts_enabled, alerts_snoozed_until, last_activity_at, "
+        "traits_at, score FROM clients",
     )
     nothing = (None, None, None, None)
-    expected = (f"erased:{client}", "Erased client", "erased client", None, "OTHER", "CHURNED", "PLG", None)
-    assert row == [(*expected, *nothing, False, None, None, 30)]
+    expected = ("Erased client", "erased client", None, "OTHER", "CHURNED", "PLG", None)
+    assert [columns[1:] for columns in row] == [(*expected, *nothing, False, None, None, None, 30)]
+    assert re.fullmatch("erased:[0-9a-f]{32}", row[0][0])
     async with database.begin() as session:
         assert await clients.count_matching(session, Filter()) == 0
     assert await rows_of(database, "SELECT sum(clients) FROM portfolio_counts") == [(0,)]
@@ -180,10 +185,11 @@ async def test_asking_twice_is_one_run_and_asking_again_finds_nothing_more(
     client = await add_busy_client(database)
     assert await ask(database, client) == await ask(database, client)
     first = await erase(database, settings, client)
-    before = await rows_of(database, "SELECT * FROM clients")
+    row = "SELECT to_jsonb(clients) - 'external_id' FROM clients"
+    before = await rows_of(database, row)
     second = await erase(database, settings, client)
     assert second != first
-    assert await rows_of(database, "SELECT * FROM clients") == before
+    assert await rows_of(database, row) == before
     # Only the two days of events are looked through again.
     assert (await runs.by_id(database, second)).done == 2
 
@@ -225,6 +231,9 @@ async def test_an_erasure_that_breaks_off_is_completed_by_its_next_attempt(
         await execute(database, run_id, settings)
     left = await rows_of(database, f"SELECT count(*) FROM {table}")
     assert left == [({"logins": 4, "tickets": 1, "alerts": 1, "events_20260330": 3, "members": 2}[table],)]
+    # What came late for the client is not recorded without what is gone already.
+    assert await record_again(database, Pace(10, timedelta(0))) == 0
+    assert await rows_of(database, KEPT) == metrics
     # Nobody finds the client any more, although not all of it is gone.
     assert await rows_of(database, "SELECT name, status FROM clients") == [("Erased client", "CHURNED")]
     assert [row.status for row in [await runs.by_id(database, run_id)]] == ["QUEUED"]
@@ -236,7 +245,7 @@ async def test_an_erasure_that_breaks_off_is_completed_by_its_next_attempt(
     assert await rows_of(database, KEPT) == metrics
     assert await rows_of(database, "SELECT count(*) FROM audit_events WHERE action = 'CLIENT_ERASED'") == [(1,)]
     run = await runs.by_id(database, run_id)
-    assert (run.status, run.done, run.total) == ("SUCCEEDED", 23, 23)
+    assert (run.status, run.done, run.total) == ("SUCCEEDED", 22, 22)
 
 
 async def test_an_erasure_that_was_given_up_is_completed_when_it_is_asked_for_again(
@@ -256,3 +265,37 @@ async def test_an_erasure_that_was_given_up_is_completed_when_it_is_asked_for_ag
     async with database.begin() as session:
         with pytest.raises(NotFound, match="acme-1"):
             await service.client_of(session, "acme-1")
+
+
+async def test_late_days_of_a_client_that_was_erased_are_forgotten_and_change_nothing(
+    database: Database, settings: Settings
+) -> None:
+    """An erasure of before may have left such a day, which is not to be looked at again and again."""
+    client = await add_busy_client(database)
+    other = await add_busy_client(database, "zen-1", "Zen Ltd")
+    await erase(database, settings, client)
+    kept = f"SELECT * FROM daily_metrics WHERE client_id = {client}"
+    before = await rows_of(database, kept)
+    await add_rows(database, "late_days", [{"client_id": client, "day": DAY, "noted_at": NOON}])
+    assert await record_again(database, Pace(10, timedelta(0))) == 1
+    assert await rows_of(database, kept) == before
+    revised = "SELECT client_id FROM daily_metrics WHERE revised_at IS NOT NULL"
+    assert await rows_of(database, revised) == [(other,)]
+    assert await rows_of(database, "SELECT * FROM late_days") == []
+
+
+async def test_no_other_client_can_have_the_id_of_an_erased_one(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    """Whoever knows the number of a client claims what could be made of it, before and after."""
+    client = await add_busy_client(database)
+    claims = write(tmp_path / "claims", clients_csv=f"external_id,name\nerased:{client},Back\n")
+    report = await load(database, claims)
+    assert [(file.new, file.rejected) for file in report.files] == [(1, 0)]
+    await erase(database, settings, client)
+    report = await load(database, claims)
+    assert [(file.unchanged, file.rejected) for file in report.files] == [(1, 0)]
+    assert await rows_of(database, "SELECT id = :client, name, status FROM clients ORDER BY id", client=client) == [
+        (True, "Erased client", "CHURNED"),
+        (False, "Back", "ACTIVE"),
+    ]
