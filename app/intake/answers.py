@@ -1,4 +1,4 @@
-"""How requests for imports are answered: JSON, and an error with a code, a message and the field that is wrong."""
+"""How what is sent in is answered: JSON, and an error with a code, a message, and the field that is wrong."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,23 +24,26 @@ _STATUS: tuple[tuple[type[ExpectedError], int], ...] = (
     (Unavailable, 503),
 )
 # Senders try again after so many seconds.
-_RETRY_AFTER = "5"
 _HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": 'Basic realm="client-health"'},
-    429: {"Retry-After": _RETRY_AFTER},
-    503: {"Retry-After": _RETRY_AFTER},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "2"},
 }
 
 
 class Refusal(Exception):
-    """A request that is not carried out, for a reason that HTTP has a status of its own for."""
+    """A request that is not carried out, for a reason that HTTP has a status of its own for.
 
-    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+    `details` are said beside the code and the message.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **details: object
+    ) -> None:
         super().__init__(message)
         self.status = status
-        self.code = code
-        self.message = message
-        self.headers = headers
+        self.headers = headers or {}
+        self.content = {"code": code, "message": message, **details}
 
 
 def json_answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -68,23 +71,21 @@ class Answering:
 
 
 def _error_answer(error: Exception, request: Request) -> Response:
-    if isinstance(error, Refusal):
-        return _refused(error.status, error.code, error.message, headers=error.headers)
+    if not isinstance(error, Refusal):
+        error = _refusal_of(error, request)
+    return json_answer(error.content, error.status, {**_HEADERS.get(error.status, {}), **error.headers})
+
+
+def _refusal_of(error: Exception, request: Request) -> Refusal:
     expected = expected_error(error)
     if expected is None:
         _log.error("internal_error", request_id=request_id(request), exc_info=error)
-        return _refused(500, "INTERNAL", INTERNAL_MESSAGE)
+        return Refusal(500, "INTERNAL", INTERNAL_MESSAGE)
     if expected is not error and isinstance(expected, Unavailable):
         # Without the statement, which SQLAlchemy would show together with the rows that were sent.
         cause = getattr(error, "orig", None) or error
         _log.warning("unavailable", request_id=request_id(request), reason=f"{type(cause).__name__}: {cause}")
     status = next((status for kind, status in _STATUS if isinstance(expected, kind)), 400)
-    wrong = expected.field if isinstance(expected, InvalidInput) else None
-    return _refused(status, expected.code, expected.message, field=wrong)
-
-
-def _refused(
-    status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, field: str | None = None
-) -> Response:
-    error = {"code": code, "message": message} | ({} if field is None else {"field": field})
-    return json_answer({"error": error}, status, {**_HEADERS.get(status, {}), **(headers or {})})
+    if isinstance(expected, InvalidInput):
+        return Refusal(status, expected.code, expected.message, field=expected.field)
+    return Refusal(status, expected.code, expected.message)

@@ -24,7 +24,7 @@ def is_gzip(request: Request) -> bool:
     if encoding in {"gzip", "x-gzip"}:
         return True
     message = f"The Content-Encoding {encoding[:60]!r} is not supported: send the body as it is, or packed with gzip."
-    raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", message, **{"Accept-Encoding": "gzip"})
+    raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", message, headers={"Accept-Encoding": "gzip"})
 
 
 async def pieces(request: Request, *, size: int, limit: int) -> AsyncIterator[bytes]:
@@ -96,9 +96,9 @@ async def _unpacked(request: Request, size: int, limit: int) -> AsyncIterator[by
 
 
 def _too_slow(message: str) -> Refusal:
-    return Refusal(408, "REQUEST_TIMEOUT", message, Connection="close")
+    return Refusal(408, "REQUEST_TIMEOUT", message, headers={"Connection": "close"})
 
 
 def _too_large(limit: int) -> Refusal:
-    message = f"An import must not be longer than {limit:,} bytes, unpacked; send it in several."
+    message = f"The body must not be longer than {limit:,} bytes, unpacked: send it in several."
     return Refusal(413, "REQUEST_TOO_LARGE", message)

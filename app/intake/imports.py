@@ -170,8 +170,8 @@ class Imports:
 
 def _require_method(request: Request, *methods: str) -> None:
     if request.method not in methods:
-        allowed = ", ".join(methods)
-        raise Refusal(405, "METHOD_NOT_ALLOWED", f"This address answers {' and '.join(methods)}.", Allow=allowed)
+        message = f"This address answers {' and '.join(methods)}."
+        raise Refusal(405, "METHOD_NOT_ALLOWED", message, headers={"Allow": ", ".join(methods)})
 
 
 def _kind_of(request: Request) -> str:

@@ -1,7 +1,6 @@
 """Segment's HTTP tracking API: `POST /v1/batch` and one address for each type of message."""
 
 import asyncio
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from uuid import uuid4
 import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -22,6 +21,8 @@ from app.errors import Unavailable, is_outage
 from app.events.facts import read
 from app.events.mapping import Rule
 from app.events.rules import TYPES, EventType, Message, UnusableEvent
+from app.intake.answers import Answering, Refusal, json_answer
+from app.intake.bodies import pieces
 from app.intake.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -37,23 +38,9 @@ MAX_UNKNOWN_BYTES = 4 * MAX_BODY_BYTES
 MAX_EVENTS = 2_000
 # Senders give up on a request after 10 to 15 seconds, and send it again.
 PATIENCE_SECONDS = 8
-_HEADERS: Mapping[int, Mapping[str, str]] = {
-    401: {"WWW-Authenticate": "Basic"},
-    429: {"Retry-After": "1"},
-    503: {"Retry-After": "2"},
-}
 
 REGISTRY = CollectorRegistry()
 EVENTS = Counter("client_health_events", "Events that were sent in.", ["outcome"], registry=REGISTRY)
-
-
-class Refusal(Exception):
-    """A request that is not taken, with the status and what is said about it."""
-
-    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.content = {"code": code, "message": message, **details}
 
 
 @dataclass(slots=True)
@@ -104,20 +91,11 @@ class Tracking:
     @property
     def routes(self) -> list[Route]:
         """The routes, all of them for POST."""
-        return [Route(f"/v1/{name}", self.take, methods=["POST"]) for name in ("batch", *TYPES)]
+        return [Route(f"/v1/{name}", Answering(self.take), methods=["POST"]) for name in ("batch", *TYPES)]
 
     async def take(self, request: Request) -> Response:
         """Store the events of one request, and answer once they are in the database."""
-        try:
-            count = await self._take(request)
-        except Refusal as refusal:
-            return _answer(refusal.status, refusal.content, _HEADERS.get(refusal.status, {}))
-        except Unavailable as error:
-            return _answer(503, {"code": error.code, "message": error.message}, _HEADERS[503])
-        except ClientDisconnect:
-            # Nobody reads this; what had not come as a whole was not taken.
-            return Response(status_code=499)
-        return _answer(200, {"success": True, "accepted": count}, {})
+        return json_answer({"success": True, "accepted": await self._take(request)})
 
     async def _take(self, request: Request) -> int:
         size = _announced(request)
@@ -192,35 +170,19 @@ def _announced(request: Request) -> int:
     length = request.headers.get("content-length", "")
     if not length.isdecimal() or "content-encoding" in request.headers:
         return MAX_BODY_BYTES
-    if int(length) > MAX_BODY_BYTES:
-        raise _too_large()
-    return int(length)
+    # What is longer is refused before it is read.
+    return min(int(length), MAX_BODY_BYTES)
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body, unpacked, without ever holding more than it may have."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
-        raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "The Content-Encoding must be gzip, or none.")
-    unpacker = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
-    body = bytearray()
-    async for chunk in request.stream():
-        try:
-            body += unpacker.decompress(chunk, MAX_BODY_BYTES + 1 - len(body)) if unpacker else chunk
-        except zlib.error as error:
-            raise Refusal(400, "INVALID_BODY", "The body is not gzip.") from error
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-    if unpacker is not None and not unpacker.eof:
-        raise Refusal(400, "INVALID_BODY", "The body ends in the middle of its gzip stream.")
-    return bytes(body)
+    return b"".join([piece async for piece in pieces(request, size=MAX_BODY_BYTES, limit=MAX_BODY_BYTES)])
 
 
 def _parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, "INVALID_BODY", f"The body is not JSON: {error}.") from error
+        raise Refusal(400, "BAD_REQUEST", f"The body is not JSON: {error}.") from error
 
 
 def _check_size(event: object) -> None:
@@ -236,9 +198,9 @@ def _check_size(event: object) -> None:
 def _batch(content: Any) -> list[object]:
     events = content.get("batch") if isinstance(content, dict) else None
     if not isinstance(events, list):
-        raise Refusal(400, "INVALID_BODY", "The body must be an object with a list named batch.")
+        raise Refusal(400, "BAD_REQUEST", "The body must be an object with a list named batch.")
     if len(events) > MAX_EVENTS:
-        raise Refusal(413, "TOO_LARGE", f"A request may have {MAX_EVENTS} events: send fewer at once.")
+        raise Refusal(413, "REQUEST_TOO_LARGE", f"A request may have {MAX_EVENTS} events: send fewer at once.")
     return events
 
 
@@ -251,11 +213,3 @@ def _stored(accepted: int) -> str:
 def _text(content: object, name: str) -> str | None:
     value = content.get(name) if isinstance(content, dict) else None
     return value[:200] if isinstance(value, str) else None
-
-
-def _too_large() -> Refusal:
-    return Refusal(413, "TOO_LARGE", f"A request may have {MAX_BODY_BYTES} bytes: send fewer events at once.")
-
-
-def _answer(status: int, content: object, headers: Mapping[str, str]) -> Response:
-    return Response(orjson.dumps(content), status, headers=dict(headers), media_type="application/json")

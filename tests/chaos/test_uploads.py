@@ -133,8 +133,8 @@ async def test_what_broke_off_is_sent_again_and_what_had_arrived_of_it_removed()
         assert await one(running, "SELECT count(*) FROM uploads WHERE run_id IS NULL") == 1
         await running.start_web()
         refused = await send(running, "members", breaking_off(running, kill_postgres))
-        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "UNAVAILABLE")
-        assert refused.headers["retry-after"] == "5"
+        assert (refused.status_code, refused.json()["code"]) == (503, "UNAVAILABLE")
+        assert refused.headers["retry-after"] in {"1", "2"}
         assert restart_dead(running.servers) == ["postgres"]
         # The test's own connections are lost as well.
         await running.database.engine.dispose()

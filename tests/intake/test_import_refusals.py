@@ -115,11 +115,11 @@ async def test_what_is_no_import_is_not_found(imports: Imports) -> None:
 async def test_a_request_that_says_something_impossible_is_refused(imports: Imports) -> None:
     kind = await imports.post("customers", CLIENTS)
     assert error_of(kind) == (404, "NOT_FOUND")
-    assert "clients, members, logins, cases, campaigns" in kind.json()["error"]["message"]
+    assert "clients, members, logins, cases, campaigns" in kind.json()["message"]
     for content_type in ("application/json", "text/plain", "", "text/csv; charset=latin-1", "application/csv"):
         answer = await imports.post("clients", CLIENTS, **{"Content-Type": content_type})
         assert error_of(answer) == (415, "UNSUPPORTED_MEDIA_TYPE"), content_type
-    assert "one of text/csv, application/x-ndjson, application/jsonl." in answer.json()["error"]["message"]
+    assert "one of text/csv, application/x-ndjson, application/jsonl." in answer.json()["message"]
     for encoding in ("br", "deflate", "gzip, gzip"):
         answer = await imports.post("clients", CLIENTS, **{"Content-Encoding": encoding})
         assert error_of(answer) == (415, "UNSUPPORTED_MEDIA_TYPE"), encoding
@@ -127,7 +127,7 @@ async def test_a_request_that_says_something_impossible_is_refused(imports: Impo
     for wait in ("soon", "-1", "61", "1.5", "", "1e9", "٣", "0060"):
         answer = await imports.post(f"clients?wait={wait}", CLIENTS)
         assert error_of(answer) == (400, "INVALID_INPUT"), wait
-        assert answer.json()["error"]["field"] == "wait"
+        assert answer.json()["field"] == "wait"
     for method, url, allowed in (
         ("PUT", "/v1/import/clients", "GET, POST"),
         ("DELETE", f"/v1/import/{global_id('Run', 1)}", "GET, POST"),
@@ -170,7 +170,7 @@ async def test_a_body_beyond_the_limit_is_refused(imports: Imports) -> None:
     unpacked = await imports.post("clients", gzip.compress(line * 1_000), **{"Content-Encoding": "gzip"})
     for answer in (announced, streamed, unpacked):
         assert error_of(answer) == (413, "REQUEST_TOO_LARGE")
-        assert "3,000,000 bytes" in answer.json()["error"]["message"]
+        assert "3,000,000 bytes" in answer.json()["message"]
 
 
 async def test_a_body_at_the_limit_is_taken(imports: Imports) -> None:
@@ -191,7 +191,7 @@ async def test_a_bomb_is_refused_before_it_is_unpacked(settings: Settings, datab
     async with running_imports(settings, database) as imports:
         answer = await imports.post("clients", bomb, **{"Content-Encoding": "gzip"})
         assert error_of(answer) == (413, "REQUEST_TOO_LARGE")
-        assert "more than 250 times its packed size" in answer.json()["error"]["message"]
+        assert "more than 250 times its packed size" in answer.json()["message"]
         assert await imports.leaves_nothing()
 
 
@@ -242,7 +242,7 @@ async def test_so_many_uploads_are_taken_at_once(imports: Imports) -> None:
         await imports.until("SELECT count(*) FROM uploads", MAX_UPLOADS)
         answer = await imports.post("clients", CLIENTS)
         assert error_of(answer) == (429, "TOO_MANY_REQUESTS")
-        assert answer.headers["retry-after"] == "5"
+        assert answer.headers["retry-after"] in {"1", "2"}
         # What is asked of those that there are is answered all the same.
         assert error_of(await imports.get(f"/v1/import/{global_id('Run', 1)}"))[0] == 404
         writers[0].close()

@@ -29,7 +29,7 @@ UNAUTHENTICATED = {
     "code": "UNAUTHENTICATED",
     "message": "Send a write key as the user name of Basic authentication, with no password.",
 }
-TOO_LARGE = {"code": "TOO_LARGE", "message": "A request may have 512000 bytes: send fewer events at once."}
+TOO_LARGE = {"code": "REQUEST_TOO_LARGE", "message": "The body must not be longer than 512,000 bytes, unpacked: send it in several."}
 PAGE: Event = {"type": "page", "messageId": "p", "anonymousId": "x"}
 
 ONE_OF_EACH: dict[str, Event] = {
@@ -122,7 +122,7 @@ async def test_whoever_shows_no_valid_key_is_turned_away(intake: Intake) -> None
         content = {"batch": [PAGE], "writeKey": intake.key}
         answer = await intake.http.post("/v1/batch", json=content, headers={"Authorization": authorization})
         assert (answer.status_code, answer.json()) == (401, UNAUTHENTICATED), authorization
-        assert answer.headers["www-authenticate"] == "Basic"
+        assert answer.headers["www-authenticate"] == 'Basic realm="client-health"'
     for key in (None, "", 5, ["a"], revoked, f"chw_{'x' * 43}", intake.key[:-1], "x" * 10_000):
         answer = await intake.http.post("/v1/batch", json={"batch": [PAGE], "writeKey": key})
         assert (answer.status_code, answer.json()) == (401, UNAUTHENTICATED), key
@@ -143,26 +143,26 @@ PACKED = gzip.compress(orjson.dumps({"batch": [PAGE, *({**PAGE, "messageId": str
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (orjson.dumps({"batch": [PAGE]}), "The body is not gzip."),
+        (orjson.dumps({"batch": [PAGE]}), "The body is not valid gzip, as its Content-Encoding says."),
         (b"", "The body ends in the middle of its gzip stream."),
         (PACKED[:-1], "The body ends in the middle of its gzip stream."),
         (PACKED[: len(PACKED) // 2], "The body ends in the middle of its gzip stream."),
         (PACKED[:5], "The body ends in the middle of its gzip stream."),
         # The checksum at its end is that of something else.
-        (PACKED[:-8] + b"\0" * 8, "The body is not gzip."),
-        (zlib.compress(orjson.dumps({"batch": [PAGE]})), "The body is not gzip."),
+        (PACKED[:-8] + b"\0" * 8, "The body is not valid gzip, as its Content-Encoding says."),
+        (zlib.compress(orjson.dumps({"batch": [PAGE]})), "The body is not valid gzip, as its Content-Encoding says."),
     ],
 )
 async def test_a_broken_gzip_stream_is_refused(intake: Intake, body: bytes, message: str) -> None:
     answer = await post(intake, body, **{"Content-Encoding": "gzip"})
-    assert (answer.status_code, answer.json()) == (400, {"code": "INVALID_BODY", "message": message})
+    assert (answer.status_code, answer.json()) == (400, {"code": "BAD_REQUEST", "message": message})
     await nothing_stored(intake)
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip"])
 async def test_other_encodings_are_refused(intake: Intake, encoding: str) -> None:
     answer = await post(intake, PACKED, **{"Content-Encoding": encoding})
-    message = "The Content-Encoding must be gzip, or none."
+    message = f"The Content-Encoding '{encoding}' is not supported: send the body as it is, or packed with gzip."
     assert (answer.status_code, answer.json()) == (415, {"code": "UNSUPPORTED_MEDIA_TYPE", "message": message})
     await nothing_stored(intake)
 
@@ -220,7 +220,7 @@ async def test_a_request_has_2000_events(intake: Intake) -> None:
     answer = await intake.send("batch", {"batch": events})
     assert (answer.status_code, answer.json()) == (
         413,
-        {"code": "TOO_LARGE", "message": "A request may have 2000 events: send fewer at once."},
+        {"code": "REQUEST_TOO_LARGE", "message": "A request may have 2000 events: send fewer at once."},
     )
     assert await intake.rows("SELECT FROM events") == []
     assert await intake.batch(*events[1:]) == {"success": True, "accepted": 2_000}
@@ -247,7 +247,7 @@ async def test_an_event_that_is_nested_without_end_is_refused(intake: Intake) ->
     assert answer.json()["rejected"] == [{"index": 0, "messageId": None, "reason": reason}]
     assert await intake.rows(EVENTS) == [("p", "PAGE")]
     answer = await post(intake, b'{"batch":' + b"[" * 200_000 + b"]" * 200_000 + b"}")
-    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_BODY")
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ async def test_an_event_that_is_nested_without_end_is_refused(intake: Intake) ->
 )
 async def test_what_is_not_json_is_refused(intake: Intake, body: bytes) -> None:
     answer = await post(intake, body)
-    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_BODY")
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
     assert answer.json()["message"].startswith("The body is not JSON: ")
     await nothing_stored(intake)
 
@@ -275,7 +275,7 @@ async def test_what_is_not_json_is_refused(intake: Intake, body: bytes) -> None:
 async def test_a_batch_is_an_object_with_a_list(intake: Intake, content: object) -> None:
     answer = await intake.send("batch", content)
     message = "The body must be an object with a list named batch."
-    assert (answer.status_code, answer.json()) == (400, {"code": "INVALID_BODY", "message": message})
+    assert (answer.status_code, answer.json()) == (400, {"code": "BAD_REQUEST", "message": message})
     await nothing_stored(intake)
 
 
