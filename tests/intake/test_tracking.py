@@ -29,7 +29,10 @@ UNAUTHENTICATED = {
     "code": "UNAUTHENTICATED",
     "message": "Send a write key as the user name of Basic authentication, with no password.",
 }
-TOO_LARGE = {"code": "REQUEST_TOO_LARGE", "message": "The body must not be longer than 512,000 bytes, unpacked: send it in several."}
+TOO_LARGE = {
+    "code": "REQUEST_TOO_LARGE",
+    "message": "The body must not be longer than 512,000 bytes, unpacked: send it in several.",
+}
 PAGE: Event = {"type": "page", "messageId": "p", "anonymousId": "x"}
 
 ONE_OF_EACH: dict[str, Event] = {
