@@ -22,13 +22,13 @@ OF_MEMBER = ("campaign_responses", "logins")
 _ITS = "client_id = :client_id"
 _THEIRS = f"{_ITS} AND member_id = :member_id"
 
-CLIENT = text("SELECT external_id FROM clients WHERE id = :client_id")
+CLIENT = text("SELECT external_id, name FROM clients WHERE id = :client_id")
 
 # A run that did not come to its end still knows the client by the id that the client has lost.
 _LEFT_UNDONE = "kind = 'ERASE' AND parameters->>'client' IS NOT NULL AND parameters->>'member' IS NULL"
 
 KNOWN_AS = text(
-    "SELECT parameters->>'client' AS external_id FROM runs "
+    "SELECT parameters->>'client' AS external_id, parameters->>'name' AS name FROM runs "
     f"WHERE client_id = :client_id AND {_LEFT_UNDONE} ORDER BY id DESC LIMIT 1"
 )
 
@@ -52,8 +52,8 @@ FORGET_LATE_DAYS = text("DELETE FROM late_days WHERE client_id = :client_id")
 
 # What the client was known by when each erasure was asked for that did not come to its end, this one included.
 NAMES = text(
-    "SELECT DISTINCT parameters->>'client' AS client FROM runs WHERE kind = 'ERASE' AND client_id = :client_id "
-    "AND parameters->>'client' IS NOT NULL"
+    "SELECT DISTINCT parameters->>'client' AS client, parameters->>'name' AS name FROM runs "
+    "WHERE kind = 'ERASE' AND client_id = :client_id AND parameters->>'client' IS NOT NULL"
 )
 
 # A run of the past that did not come to its end named them as well.
@@ -63,20 +63,20 @@ FORGET_NAMES = text(
     "AND (id = :run_id OR status IN ('SUCCEEDED', 'FAILED'))"
 )
 
-_MEANT_OF_CLIENT = (
-    "(client = ANY(CAST(:names AS text[])) OR (client IS NULL AND member IN "
-    "(SELECT external_id FROM members WHERE client_id = :client_id)))"
-)
-_MEANT_OF_MEMBER = "member = :member AND (client IS NULL OR client = ANY(CAST(:names AS text[])))"
+_NAMED = "client = ANY(CAST(:names AS text[]))"
 
-EVENTS_OF_CLIENT = text(f"DELETE FROM events WHERE day = :day AND {_MEANT_OF_CLIENT}")
-EVENTS_OF_MEMBER = text(f"DELETE FROM events WHERE day = :day AND {_MEANT_OF_MEMBER}")
+# The id that an alias replaces is kept as its name.
+ALIASES = text(
+    "SELECT DISTINCT name AS previous, member FROM events WHERE day = :day AND type = 'ALIAS' "
+    f"AND (client IS NULL OR {_NAMED})"
+)
+
+MEMBERS_AMONG = text(
+    "SELECT external_id FROM members WHERE client_id = :client_id AND external_id = ANY(CAST(:ids AS text[]))"
+)
 
 # The rows of uploads that could not be used are kept as they came, for a time.
-DELETE_REJECTED = text(
-    "DELETE FROM rejected_rows WHERE EXISTS (SELECT FROM unnest(CAST(:written AS text[])) AS w "
-    "WHERE strpos(content, w) > 0 OR strpos(reason, w) > 0)"
-)
+DELETE_REJECTED = text("DELETE FROM rejected_rows WHERE content ~ :mention OR reason ~ :mention")
 
 LOCK_ALERTS = text("SELECT id FROM alerts WHERE client_id = :client_id ORDER BY id LIMIT :limit FOR UPDATE")
 
@@ -96,3 +96,16 @@ def delete(table: str, *, member: bool) -> TextClause:
     """Return the statement that deletes so many rows of the client, or of one member, at most."""
     where = _THEIRS if member else _ITS
     return text(f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {where} LIMIT :limit))")
+
+
+def delete_events(*, member: bool, aliases: bool) -> TextClause:
+    """Return the statement that deletes the events of the client, or of one member, of one day.
+
+    Its aliases are deleted apart from all others, and last: they tell which others are meant.
+    """
+    ids = "SELECT unnest(CAST(:ids AS text[]))"
+    if not member:
+        ids += " UNION ALL SELECT external_id FROM members WHERE client_id = :client_id"
+    meant = f"(member IN ({ids}) OR name IN ({ids}))" if aliases else f"member IN ({ids})"
+    whose = f"(client IS NULL OR {_NAMED}) AND {meant}" if member else f"({_NAMED} OR (client IS NULL AND {meant}))"
+    return text(f"DELETE FROM events WHERE day = :day AND type {'=' if aliases else '<>'} 'ALIAS' AND {whose}")

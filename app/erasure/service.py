@@ -5,12 +5,12 @@ and facts wait for it, so that none comes while what it refers to goes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
 from functools import partial
+from typing import Protocol
 from uuid import uuid4
 
-import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +20,7 @@ from app.clients import service as clients
 from app.clients.rules import name_key
 from app.database import Database, fetch
 from app.delivery import service as delivery
-from app.erasure import queries
+from app.erasure import queries, rules
 from app.errors import InvalidInput, NotFound
 from app.events import partitions
 from app.ingest import service as ingest
@@ -33,11 +33,20 @@ from app.runs.service import Claim
 # Rows that one transaction deletes at most.
 ROWS = 10_000
 _ALL = 2**62
+# Names that rejected rows are searched for at once: a regular expression may not become too long.
+_NAMES = 100
 # What is shown of a client that was erased.
 NAME = "Erased client"
 
 # Deletes up to so many rows and returns how many it has deleted.
 Step = Callable[[AsyncSession, int], Awaitable[int]]
+
+
+class Advance(Protocol):
+    """Records in a step's transaction how many pieces are done, and up to which position."""
+
+    async def __call__(self, session: AsyncSession, pieces: int, position: int = 0) -> None:
+        """Record it. Raises LeaseLostError when another attempt took over."""
 
 
 async def client_of(session: AsyncSession, external_id: str) -> int:
@@ -79,7 +88,10 @@ async def request(
         # An erasure that goes on or broke off is the one that is asked for.
         found = await fetch(session, queries.KNOWN_AS, client_id=client_id) or found
     parameters = {"client": found[0].external_id}
-    if member is not None:
+    if member is None:
+        # Rejected rows may have it without the id.
+        parameters["name"] = found[0].name
+    else:
         if not await fetch(session, queries.MEMBER, client_id=client_id, member=member):
             raise NotFound("The client has no member with this external id.")
         parameters["member"] = member
@@ -100,7 +112,7 @@ async def erase(database: Database, run: Claim, pace: Pace, progress: Progress |
         raise ValueError("an erasure needs the client that it is of")
     member = run.parameters.get("member")
     async with database.begin() as session:
-        keys, names = await _begin(session, run.client_id, member)
+        keys, names, called = await _begin(session, run.client_id, member)
         days = await partitions.attached(session)
         tables = queries.OF_CLIENT if member is None else queries.OF_MEMBER
         total = run.total
@@ -131,8 +143,10 @@ async def erase(database: Database, run: Claim, pace: Pace, progress: Progress |
         await repeat(partial(_delete, queries.delete(table, member=member is not None), keys))
     if member is None:
         await repeat(partial(_delete_alerts, run.client_id))
-    statement = queries.EVENTS_OF_CLIENT if member is None else queries.EVENTS_OF_MEMBER
-    values = {"client_id": run.client_id, "names": names} if member is None else {"names": names, "member": member}
+    aliases = await _aliases(database, sorted(days), names, advance)
+    ids = await _ids(database, run.client_id, member, set().union(*aliases.values()))
+    values = {"client_id": run.client_id, "names": names, "ids": ids}
+    statement = queries.delete_events(member=member is not None, aliases=False)
     for day in sorted(days):
         # The position tells which days an earlier attempt has been through.
         if day.toordinal() > run.position:
@@ -140,43 +154,81 @@ async def erase(database: Database, run: Claim, pace: Pace, progress: Progress |
                 await session.execute(statement, {**values, "day": day})
                 await advance(session, 1, day.toordinal())
             await asyncio.sleep(pace.pause.total_seconds())
+    await _delete_rejected(database, called if member is None else ids, advance)
+    statement = queries.delete_events(member=member is not None, aliases=True)
     async with database.begin() as session:
-        written = [form for name in (names if member is None else [member]) for form in _written(name)]
-        rejected = await session.execute(queries.DELETE_REJECTED, {"written": written})
-        await advance(session, int(rejected.rowcount))  # type: ignore[attr-defined]
+        # All at once: what is left of them would lead the next attempt to some of the ids only.
+        for day in aliases:
+            await advance(session, await _deleted(session, statement, {**values, "day": day}))
     if member is None:
         await repeat(partial(_delete, queries.delete("members", member=False), keys))
     async with database.begin() as session:
         await _finish(session, run, keys, member)
 
 
-async def _begin(session: AsyncSession, client_id: int, member: str | None) -> tuple[Mapping[str, int], Sequence[str]]:
-    """Take the client's names from it, if it is to go, and return the keys of the rows and the names of the events.
+async def _begin(
+    session: AsyncSession, client_id: int, member: str | None
+) -> tuple[Mapping[str, int], Sequence[str], Sequence[str]]:
+    """Take the client's names from it, if it is to go.
+
+    Returns the keys of the rows, the client's external ids, and, if it is to go, all that it was called.
 
     From here on nothing new belongs to the client: facts that come for its external id are of nobody, or of a new one.
     """
     await ingest.begin(session)
-    names = [row.client for row in await fetch(session, queries.NAMES, client_id=client_id)]
+    found = await fetch(session, queries.NAMES, client_id=client_id)
+    names = sorted({row.client for row in found})
     if member is None:
+        called = sorted({*names, *(row.name for row in found if row.name)})
         # Nobody can send anything for an id that nobody can guess.
         values = {"external_id": f"erased:{uuid4().hex}", "name": NAME, "name_key": name_key(NAME)}
         await session.execute(queries.ANONYMISE, {**values, "client_id": client_id})
         await session.execute(queries.FORGET_LATE_DAYS, {"client_id": client_id})
-        return {"client_id": client_id}, names
+        return {"client_id": client_id}, names, called
     found = await fetch(session, queries.MEMBER, client_id=client_id, member=member)
     # No row has the number of a member that is gone already.
-    return {"client_id": client_id, "member_id": found[0].id if found else 0}, names
+    return {"client_id": client_id, "member_id": found[0].id if found else 0}, names, ()
 
 
-def _written(name: str) -> Sequence[str]:
-    """Return how a name is written in a rejected row: in quotes, or as a number of JSON Lines."""
-    quoted = orjson.dumps(name).decode()
-    return [quoted, f": {name},", f": {name}}}"] if name.isdecimal() else [quoted]
+async def _aliases(
+    database: Database, days: Sequence[date], names: Sequence[str], advance: Advance
+) -> Mapping[date, set[tuple[str, str]]]:
+    """Return the aliases of the client, or of no client, on each day that has any: an id and the one after it."""
+    aliases = {}
+    for day in days:
+        async with database.begin() as session:
+            if found := await fetch(session, queries.ALIASES, day=day, names=names):
+                aliases[day] = {(row.previous, row.member) for row in found}
+            await advance(session, 0)
+    return aliases
+
+
+async def _ids(
+    database: Database, client_id: int, member: str | None, aliases: Collection[tuple[str, str]]
+) -> Sequence[str]:
+    """Return the member's id with those that became it, or those alone that became an id of the client's members."""
+    if member is not None:
+        return [member, *sorted(rules.former_ids(aliases, [member]))]
+    async with database.read() as connection:
+        values = {"client_id": client_id, "ids": sorted({new for _, new in aliases})}
+        members = [row.external_id for row in await fetch(connection, queries.MEMBERS_AMONG, **values)]
+    return sorted(rules.former_ids(aliases, members))
+
+
+async def _delete_rejected(database: Database, called: Sequence[str], advance: Advance) -> None:
+    for start in range(0, len(called), _NAMES):
+        mention = rules.mention(called[start : start + _NAMES])
+        async with database.begin() as session:
+            await advance(session, await _deleted(session, queries.DELETE_REJECTED, {"mention": mention}))
+
+
+async def _deleted(session: AsyncSession, statement: TextClause, values: Mapping[str, object]) -> int:
+    deleted = await session.execute(statement, values)
+    return int(deleted.rowcount)  # type: ignore[attr-defined]
 
 
 async def _delete(statement: TextClause, keys: Mapping[str, int], session: AsyncSession, limit: int) -> int:
-    deleted = await session.execute(statement, {**keys, "limit": limit})
-    return int(deleted.rowcount)  # type: ignore[attr-defined]
+    return await _deleted(session, statement, {**keys, "limit": limit})
 
 
 async def _delete_alerts(client_id: int, session: AsyncSession, limit: int) -> int:
