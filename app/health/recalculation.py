@@ -12,6 +12,7 @@ from app.health import service
 from app.runs.batches import Pace, Progress, Work, Write, carry_out
 from app.runs.models import RunKind
 from app.runs.service import Claim
+from app.usage.service import keep_facts_out
 
 
 async def recalculate(
@@ -25,6 +26,12 @@ async def recalculate(
         raise ValueError("a recalculation needs the moment that it looks from")
     as_of, client_id = run.as_of, run.client_id
     holding = run.id if run.kind is RunKind.RECALCULATE_ALL else None
+
+    async def count(session: AsyncSession) -> int:
+        # Who was storing facts at the run's moment is waited for, before anything is read: a score has seen everything
+        # that was received before its moment.
+        await keep_facts_out(session)
+        return await service.count_scored(session, as_of, client_id)
 
     async def read(session: AsyncSession, batch: Sequence[int]) -> Write:
         locked = await service.lock_clients(session, batch, as_of)
@@ -45,7 +52,7 @@ async def recalculate(
             await settle(session, holding, as_of.date(), thresholds)
 
     work = Work(
-        count=lambda session: service.count_scored(session, as_of, client_id),
+        count=count,
         following=lambda session, after, size: service.next_clients(session, after, size, as_of, client_id),
         read=read,
         finish=finish,

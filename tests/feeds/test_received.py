@@ -12,7 +12,10 @@ from app.database import AdvisoryLock, Database
 from app.events import partitions
 from app.events import service as events
 from app.feeds.rules import FeedKind
+from app.health import requests
 from app.health.service import score_day
+from app.ingest import service as ingest
+from app.ingest.formats import KINDS
 from app.runs.execution import execute
 from app.settings import Settings
 from tests.events.sending import track, understood
@@ -111,3 +114,21 @@ async def test_a_score_that_was_calculated_before_facts_were_stored_is_not_kept(
     )
     seen = (moment + timedelta(days=1)).date().isoformat()
     assert scores == [(100, None), (40, None), (40, None), (40, seen)]
+
+
+async def test_a_calculation_waits_for_facts_that_are_being_stored(database: Database, settings: Settings) -> None:
+    """They are received by then, and seen by nobody else."""
+    client = await add_client(database, external_id="A")
+    async with database.begin() as session:
+        received_at = await ingest.begin(session)
+        rows = [(1, ("A", "1", received_at, None, None))]
+        await ingest.store(session, KINDS["tickets"], rows, now=received_at, received_at=received_at)
+        now = datetime.now(UTC)
+        async with database.begin() as other:
+            run_id = await requests.recalculate_one(other, client, requested_by="anna", now=now)
+        calculation = asyncio.create_task(execute(database, run_id, settings))
+        await until(lambda: someone_waits(database))
+    assert await calculation
+    [(as_of, opened)] = await rows_of(database, "SELECT as_of, tickets_opened FROM health_scores")
+    assert as_of > received_at
+    assert opened == 1
