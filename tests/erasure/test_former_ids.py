@@ -12,6 +12,7 @@ from app.runs import service as runs
 from app.runs.execution import execute
 from app.settings import Settings
 from tests.erasure.helpers import DAY, NOON, NOW, add_event, tables_naming
+from tests.events.sending import alias, send, track
 from tests.factories import add_client, add_member, add_rows, rows_of
 
 LEFT = "SELECT message_id FROM events ORDER BY 1"
@@ -110,3 +111,20 @@ async def test_whoever_goes_on_still_finds_every_former_id(
         await session.execute(text("DROP TRIGGER broken ON events"))
     assert await execute(database, run_id, settings)
     assert await rows_of(database, LEFT) == OTHERS
+
+
+async def test_whoever_events_told_of_under_two_ids_goes_with_both(database: Database, settings: Settings) -> None:
+    client = await add_client(database, external_id="acme")
+    await send(
+        database,
+        track("Exported", userId="web-1", context={}),
+        track("Logged In", userId="web-2"),
+        alias("web-1", "web-2"),
+        alias("web-2", "user-1"),
+        track("Logged In", userId="bob"),
+    )
+    assert await tables_naming(database, "web-1", "web-2") != []
+    assert await execute(database, await ask(database, client, "user-1"), settings)
+    assert await tables_naming(database, "web-1", "web-2", "user-1") == []
+    assert await rows_of(database, "SELECT member FROM events") == [("bob",)]
+    assert await rows_of(database, "SELECT external_id FROM members") == [("bob",)]
