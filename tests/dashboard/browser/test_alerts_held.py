@@ -218,10 +218,12 @@ async def test_while_all_are_recalculated_nothing_is_to_be_decided(
 async def test_the_page_of_a_client_marks_what_is_held(product: Product, visit: Open, client: int, look: Look) -> None:
     await change(product.database, "DELETE FROM alerts WHERE message LIKE 'alert _%' AND message <> 'alert 1'")
     id_ = global_id("Client", client)
-    page = (await visit(f"/clients/{id_}", look=look)).page
+    person = await visit(f"/clients/{id_}", look=look)
+    page = person.page
     item = section(page, "Alerts").get_by_role("listitem").filter(has_text="alert 1")
     await expect(item).to_contain_text(MARK)
     await expect(item.get_by_role("button", name="Acknowledge")).to_have_count(0)
+    await person.live()
     await product.data(DECIDE % "releaseHeldAlerts")
     # The release comes by itself.
     await expect(item.get_by_text(MARK)).to_have_count(0)
