@@ -28,13 +28,17 @@ def former_ids(aliases: Iterable[tuple[str, str]], ids: Collection[str]) -> set[
     return found.difference(ids)
 
 
-def mention(names: Collection[str]) -> str:
-    """Return a regular expression of PostgreSQL for a rejected row with a value that is, but for padding, a name.
+def written(names: Collection[str]) -> list[str]:
+    """Return the forms in which rejected rows may hold the names."""
+    return sorted({form for name in names for form in _forms(name)})
+
+
+def mention(forms: Collection[str]) -> str:
+    """Return a regular expression of PostgreSQL for a rejected row with a value that is, but for padding, a form.
 
     A rejected row is kept as JSON: of an object or a list of cells, or, where the line could not be read as either, of
-    the whole line as one text. There must be a name at least.
+    the whole line as one text. There must be a form at least.
     """
-    forms = sorted({form for name in names for form in _forms(name)})
     return f"{_BEFORE}{_PADDING}(?:{'|'.join(re.escape(form) for form in forms)}){_PADDING}{_AFTER}"
 
 

@@ -217,9 +217,10 @@ async def _ids(
 
 async def _delete_rejected(database: Database, called: Sequence[str], advance: Advance) -> None:
     for start in range(0, len(called), _NAMES):
-        mention = rules.mention(called[start : start + _NAMES])
+        forms = rules.written(called[start : start + _NAMES])
+        values = {"forms": forms, "mention": rules.mention(forms)}
         async with database.begin() as session:
-            await advance(session, await _deleted(session, queries.DELETE_REJECTED, {"mention": mention}))
+            await advance(session, await _deleted(session, queries.DELETE_REJECTED, values))
 
 
 async def _deleted(session: AsyncSession, statement: TextClause, values: Mapping[str, object]) -> int:
