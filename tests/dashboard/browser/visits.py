@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -86,7 +86,8 @@ class Visit:
     async def typing(self) -> AsyncIterator[None]:
         """Hold the page's clock, so that however long the letters take on a busy machine, they come without a rest."""
         await self.page.clock.install()
-        await self.page.clock.pause_at(datetime.now(UTC))
+        # The page's clock may be a little ahead of this process's.
+        await self.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))
         yield
         await self.page.clock.resume()
 
