@@ -165,7 +165,9 @@ class Courier:
             yield
         finally:
             beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            [ended] = await asyncio.gather(beating, return_exceptions=True)
+            if isinstance(ended, Exception):
+                log.error("lease_not_renewed", exc_info=ended)
 
     async def idle(self) -> None:
         """Return once nothing that is due is left to send."""

@@ -10,12 +10,12 @@ from app.clients.models import Industry
 from app.clients.rules import name_key
 from app.events.mapping import Rule, folded
 from app.events.rules import (
-    MAX_SESSION_MINUTES,
     NOTHING,
     EventType,
     Message,
     UnusableEvent,
     cell_of,
+    check_length,
     message_of,
     session_length,
 )
@@ -97,12 +97,10 @@ def _parts(message: Message, rule: Rule) -> dict[str, Any]:
             found[part] = _parse(_PARSERS.get(part, cells.text), cell)
         except ValueError as error:
             raise UnusableEvent(f"properties.{name} {error}") from error
-    minutes = found.get("duration_minutes")
     if rule.name == "session_ended":
-        found["begun_at"], minutes = session_length(found, message.at)
-        found["minutes"] = minutes
-    if minutes is not None and minutes > MAX_SESSION_MINUTES:
-        raise UnusableEvent(f"the session is longer than {MAX_SESSION_MINUTES} minutes")
+        found["begun_at"], found["minutes"] = session_length(found, message.at)
+    elif found.get("duration_minutes") is not None:
+        check_length(found["duration_minutes"])
     return found
 
 

@@ -220,8 +220,8 @@ def cell_of(value: object) -> str | None:
 def session_length(parts: Mapping[str, object], ended_at: datetime) -> tuple[datetime, Decimal]:
     """Return when a session that ended at `ended_at` began, and its length in minutes.
 
-    Raises UnusableEvent where neither its length nor its beginning is given, it ended before it began, or it is so long
-    that it began before anything can have happened.
+    Raises UnusableEvent where neither its length nor its beginning is given, it ended before it began, or it is longer
+    than seven days.
     """
     started_at, minutes, seconds = (parts.get(part) for part in ("started_at", "duration_minutes", "duration_seconds"))
     if minutes is None and isinstance(seconds, Decimal):
@@ -231,13 +231,17 @@ def session_length(parts: Mapping[str, object], ended_at: datetime) -> tuple[dat
             raise UnusableEvent("started_at is after the session's end")
         if not isinstance(minutes, Decimal):
             minutes = _minutes(Decimal((ended_at - started_at) // timedelta(microseconds=1)) / 1_000_000)
-        return started_at, minutes
     if not isinstance(minutes, Decimal):
         raise UnusableEvent("duration_minutes is missing, and so are duration_seconds and started_at: give one of them")
-    begun_at = ended_at - timedelta(seconds=float(minutes * 60))
-    if begun_at.year < cells.FIRST_YEAR:
-        raise UnusableEvent(f"the session began before {cells.FIRST_YEAR}")
+    check_length(minutes)
+    begun_at = started_at if isinstance(started_at, datetime) else ended_at - timedelta(seconds=float(minutes * 60))
     return begun_at, minutes
+
+
+def check_length(minutes: Decimal) -> None:
+    """Raise UnusableEvent where a session of so many minutes is longer than anybody's."""
+    if minutes > MAX_SESSION_MINUTES:
+        raise UnusableEvent(f"the session is longer than {MAX_SESSION_MINUTES} minutes")
 
 
 def _minutes(seconds: Decimal) -> Decimal:

@@ -41,7 +41,7 @@ class HealthComponent:
     )
     stale: bool = strawberry.field(
         description="Whether its feed is stale. The part then keeps its last measured score, and counts as measured "
-        "for 7 more days. After that it has a score only where the overall score would be higher without it."
+        "for 7 scoring days. After that it has a score only where the overall score would be higher without it."
     )
     stale_since: date | None = strawberry.field(
         description="The UTC day on which the silence of its feed became longer than usual, null while it is not stale."

@@ -137,7 +137,10 @@ def test_the_parts_of_a_fact(event: str, properties: dict[str, Any], parts: dict
             {"session_started_at": 5},
             "properties.started_at is not a time: write it as 2025-03-31T14:05:00Z",
         ),
-        ("Session Ended", {"duration_minutes": 999_999_999}, "the session began before 1970"),
+        ("Session Ended", {"duration_minutes": 999_999_999}, "the session is longer than 10080 minutes"),
+        ("Session Ended", {"duration_seconds": 604_801}, "the session is longer than 10080 minutes"),
+        ("Session Ended", {"started_at": "1970-01-01"}, "the session is longer than 10080 minutes"),
+        ("Logged In", {"duration_minutes": 10_080.5}, "the session is longer than 10080 minutes"),
     ],
 )
 def test_a_part_that_is_missing_or_wrong(event: str, properties: dict[str, Any], reason: str) -> None:

@@ -231,6 +231,8 @@ async def test_a_message_without_a_time_is_known_again_on_the_next_days(acme: Da
     for days in (0, 1, 30):
         assert await store(acme, {**undated, "messageId": "a"}, now=NOW + timedelta(days=days)) == 0
     assert [row[:3] for row in await stored(acme, "activity_days")] == [("acme", NOW.date(), 1)]
+    # What was received before, and comes to be stored after, is known as well.
+    assert await store(acme, {**undated, "messageId": "a"}, now=NOW - timedelta(days=1)) == 0
     # After 30 days it counts as another, and a message that says its time is known by its own day alone.
     assert await store(acme, {**undated, "messageId": "a"}, now=NOW + timedelta(days=31)) == 1
     assert await store(acme, page("Home", NOW + timedelta(days=1), messageId="a"), now=NOW + timedelta(days=1)) == 1
