@@ -1,8 +1,8 @@
 """The real product with the demo portfolio, and a real browser before it.
 
 The web server and the worker are processes as in production, on the run's embedded servers; everybody who visits has
-signed in through a one-time address. The tests of this folder share one product: a test that looks for a number asks
-the API for it, and does not know it beforehand. Tests that need another portfolio start a product of their own.
+signed in through a one-time address. The tests of a file share one product: a test that looks for a number asks the API
+for it, and does not know it beforehand. Tests that need another portfolio start a product of their own.
 """
 
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import redis
 from playwright.async_api import Browser, Playwright, async_playwright, expect
 
 from app.auth.tokens import Role
@@ -76,7 +77,7 @@ async def demo_template(servers: Servers, admin: asyncpg.Connection, template: s
     return name
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def product(
     chromium: Browser,
     servers: Servers,
@@ -84,15 +85,15 @@ async def product(
     demo_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Product]:
-    """The product with the demo portfolio and a worker, which all tests share."""
+    """The product with the demo portfolio and a worker, which the tests of a file share."""
     async with own_database(servers, admin, demo_template) as url:
-        own = replace(servers, database_url=url, redis_url=servers.redis_url.replace("db=0", "db=1"))
+        own = with_databases(servers, url, 1)
         async with running_product(chromium, own, tmp_path_factory.mktemp("product")) as running:
             running.start("worker")
             yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def empty_product(
     chromium: Browser,
     servers: Servers,
@@ -102,9 +103,17 @@ async def empty_product(
 ) -> AsyncIterator[Product]:
     """The product on the day of its installation, without a single client."""
     async with own_database(servers, admin, template) as url:
-        own = replace(servers, database_url=url, redis_url=servers.redis_url.replace("db=0", "db=2"))
+        own = with_databases(servers, url, 2)
         async with running_product(chromium, own, tmp_path_factory.mktemp("empty")) as running:
             yield running
+
+
+def with_databases(servers: Servers, url: str, number: int) -> Servers:
+    """Return the servers with the PostgreSQL database at `url`, and the Valkey database of this number, emptied."""
+    own = replace(servers, database_url=url, redis_url=servers.redis_url.replace("db=0", f"db={number}"))
+    with redis.Redis.from_url(own.redis_url) as client:
+        client.flushdb()
+    return own
 
 
 @pytest.fixture
