@@ -9,7 +9,7 @@ from tests.chaos.service import Service
 
 GATE = 7
 # The rows of pg_locks of those who wait at it.
-WAITS = "locktype = 'advisory' AND NOT granted"
+WAITS = f"locktype = 'advisory' AND objid = {GATE} AND NOT granted"
 GATE_ON_SCORES = f"""
 CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN PERFORM pg_advisory_xact_lock_shared({GATE}); RETURN NULL; END $$;

@@ -97,7 +97,7 @@ async def kill(
     """
     signal_all(receiver[-1], signal.SIGSTOP)
     paused = datetime.now(UTC)
-    await until(lambda: is_under_way(running, paused), 30, "messages are under way that are not answered")
+    await until(lambda: is_under_way(running, paused), 60, "messages are under way that are not answered")
     for worker in crew["worker"]:
         end(worker)
     signal_all(receiver[-1], signal.SIGCONT)

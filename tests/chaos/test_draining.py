@@ -26,9 +26,9 @@ async def test_a_request_in_flight_is_answered_and_no_new_one_is_taken() -> None
         web = await running.start_web()
         async with locked(running) as lock:
             request = asyncio.create_task(running.ask(portfolio.SUMMARY))
-            await until(lambda: waits_for_lock(lock), 10, "the request waits for the database")
+            await until(lambda: waits_for_lock(lock), 60, "the request waits for the database")
             web.process.terminate()
-            await until(lambda: refused(running), 5, "new connections are refused")
+            await until(lambda: refused(running), 30, "new connections are refused")
             assert not await polled(web)
             assert not request.done()
         tiles = {"total": 3, "green": 0, "amber": 0, "red": 0, "unscored": 3}
@@ -54,7 +54,7 @@ async def test_a_hung_valkey_does_not_keep_the_processes() -> None:
         web = await running.start_web()
         worker, scheduler = running.start("worker"), running.start("scheduler")
         await running.accept(portfolio.RECALCULATE_ALL)
-        await until(lambda: all_finished(running.database), 30, "worker and scheduler are at work")
+        await until(lambda: all_finished(running.database), 60, "worker and scheduler are at work")
         running.valkey.process.send_signal(signal.SIGSTOP)
         # Each leaves a message behind that cannot be sent.
         await asyncio.gather(*(running.accept(portfolio.RECALCULATE, id=client_id(number)) for number in clients))
@@ -74,8 +74,8 @@ async def test_a_stopping_worker_gives_back_what_it_was_doing() -> None:
         await running.accept(portfolio.RECALCULATE_ALL)
         for day in ("2026-01-01", "2026-01-02"):
             await running.accept(portfolio.RECORD_METRICS, date=day)
-        await until(lambda: all_begun(running, runs), 30, "the worker is busy with all of them")
-        await until(lambda: is_going(running, scheduler), 30, "the scheduler listens to signals")
+        await until(lambda: all_begun(running, runs), 60, "the worker is busy with all of them")
+        await until(lambda: is_going(running, scheduler), 60, "the scheduler listens to signals")
         scheduler.process.terminate()
         worker.process.terminate()
         assert await ended(scheduler, STOP_SECONDS) == 0
@@ -84,7 +84,7 @@ async def test_a_stopping_worker_gives_back_what_it_was_doing() -> None:
         assert [(status, 0 < done < CLIENTS, lease) for status, done, lease in left] == [("QUEUED", True, None)] * runs
 
         running.start("worker")
-        await until(lambda: all_finished(running.database), 30, "the next worker has finished them")
+        await until(lambda: all_finished(running.database), 60, "the next worker has finished them")
         assert await rows_of(running.database, BEGUN) == [("SUCCEEDED", CLIENTS, None)] * runs
 
 

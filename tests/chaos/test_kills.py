@@ -24,7 +24,7 @@ KILLS = {"worker": 6, "scheduler": 4, "valkey": 5}
 # Slow enough for several long runs to be under way at every moment, so that kills hit them.
 SETTINGS = {"RUN_LEASE_SECONDS": "3", "RECALCULATION_BATCH_SIZE": "10", "RECALCULATION_PAUSE_MS": "150"}
 # What no mutation may exceed, although each may meet a Valkey that has just been killed.
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
 
 
 async def test_200_runs_survive_the_death_of_everything_that_carries_them_out(seed: int) -> None:
@@ -39,7 +39,7 @@ async def test_200_runs_survive_the_death_of_everything_that_carries_them_out(se
         caller.shuffle(requests)
         _, accepted = await asyncio.gather(kill(running, crew, killer), accept(running, requests, caller))
         assert len(set(accepted)) == len(requests) == 200
-        await until(lambda: all_finished(database), 60, "all runs are finished")
+        await until(lambda: all_finished(database), 180, "all runs are finished")
         await check_runs(database)
         await check_effects(database, clients)
         summary = await running.ask(portfolio.SUMMARY)

@@ -52,9 +52,9 @@ async def test_a_storm_is_held_and_told_of_once_whoever_dies_meanwhile(tmp_path:
         async def has_alerts() -> bool:
             return await rows_of(database, "SELECT id FROM alerts LIMIT 1") != []
 
-        await until(has_channel, 30, "the channel is known")
+        await until(has_channel, 60, "the channel is known")
         await running.accept(portfolio.RECALCULATE_ALL)
-        await until(has_alerts, 30, "the first alerts are raised")
+        await until(has_alerts, 60, "the first alerts are raised")
         for _ in range(KILLS):
             # None has left, and nobody was told, while it is not known whether it is a storm.
             assert [row[:2] for row in await rows_of(database, FATES)] == [(True, True)]
