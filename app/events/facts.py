@@ -296,9 +296,12 @@ def _add_fact(facts: Facts, number: int, message: Message, features: dict[str, s
             facts.add("campaigns", number, client, parts["campaign"], None, None, None, None, None)
             facts.add("campaign_responses", number, client, parts["campaign"], member, at)
         case "feature_used":
-            # A feature that nobody knew is known from here on, so that the next event finds it.
-            key = features.setdefault(feature_form(parts["feature"]), parts["feature"])
-            facts.add("features", number, key, None, None)
+            form = feature_form(parts["feature"])
+            if form not in features:
+                # A feature that nobody knew is known from here on, so that the next event finds it.
+                features[form] = parts["feature"]
+                facts.add("features", number, parts["feature"], None, None)
+            key = features[form]
             facts.add("feature_uses", number, client, key, at, at)
         case "ticket_opened":
             facts.add("tickets", number, client, parts["ticket"], at, None, parts["priority"])

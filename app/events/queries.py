@@ -2,12 +2,16 @@
 
 from sqlalchemy import text
 
+from app.database import given_rows
+
 CLIENTS_OF_MEMBERS = text(
     "SELECT m.external_id AS member, c.external_id AS client, c.id FROM members AS m JOIN clients AS c "
     "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[]))"
 )
 
-KNOWN_CLIENTS = text("SELECT external_id, id FROM clients WHERE external_id = ANY(CAST(:clients AS text[]))")
+KNOWN_CLIENTS = text(
+    "SELECT external_id, id, last_activity_at FROM clients WHERE external_id = ANY(CAST(:clients AS text[]))"
+)
 
 # When the columns of clients were taken from a group call, and that they now are.
 TRAITS_AT = text(
@@ -24,13 +28,19 @@ FEATURES = text("SELECT key, name FROM features ORDER BY id")
 # A message that does not say when it happened may have come on another day under the same id.
 SEEN = text("SELECT day, message_id FROM events WHERE message_id = ANY(CAST(:message_ids AS text[])) AND day >= :since")
 
+REMEMBERED = (
+    ("message_id", "text"),
+    ("at", "timestamptz"),
+    ("type", "text"),
+    ("name", "text"),
+    ("client", "text"),
+    ("member", "text"),
+)
 # In the order of the key, so that two who send the same messages at once wait for each other, but never in a circle.
 REMEMBER = text(
     "INSERT INTO events (day, message_id, at, received_at, type, name, client, member) "
     "SELECT (at AT TIME ZONE 'UTC')::date, message_id, at, :received_at, type, name, client, member "
-    "FROM unnest(CAST(:message_id AS text[]), CAST(:at AS timestamptz[]), CAST(:type AS text[]), "
-    "CAST(:name AS text[]), CAST(:client AS text[]), CAST(:member AS text[])) "
-    "AS new(message_id, at, type, name, client, member) "
+    f"FROM {given_rows((name, sql_type, f':{name}') for name, sql_type in REMEMBERED)} AS new "
     "ORDER BY 1, 2 ON CONFLICT (day, message_id) DO NOTHING RETURNING day, message_id"
 )
 
@@ -80,12 +90,10 @@ FORGET_UNMAPPED = text(
     "WHERE last_received_at < :before LIMIT :limit FOR UPDATE SKIP LOCKED))"
 )
 
-# A client's moment of activity moves on once a minute at most, however much its people do: every move writes the
-# indexes of the portfolio. The next calculation makes it exact.
 LOCK_OUTDATED = text(
     "SELECT clients.id, new.at FROM clients JOIN unnest(CAST(:client_id AS bigint[]), CAST(:at AS timestamptz[])) "
-    "AS new(id, at) ON clients.id = new.id WHERE last_activity_at IS NULL "
-    "OR new.at >= last_activity_at + interval '1 minute' ORDER BY clients.id FOR NO KEY UPDATE OF clients"
+    "AS new(id, at) ON clients.id = new.id WHERE last_activity_at IS NULL OR new.at > last_activity_at "
+    "ORDER BY clients.id FOR NO KEY UPDATE OF clients"
 )
 MOVE_ACTIVITY = text(
     "UPDATE clients SET last_activity_at = new.at FROM unnest(CAST(:client_id AS bigint[]), "

@@ -9,7 +9,7 @@ from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.clients import service as clients
-from app.database import fetch
+from app.database import column_parameter, fetch
 from app.events import queries
 from app.events.facts import Facts, facts_of, feature_form
 from app.events.rules import EventType, Message, UnmappedReason
@@ -33,6 +33,8 @@ STORED = (
 MAX_NAMES = 1_000
 # A login belongs to a session that, by its length, began up to so much later.
 LOGIN_TOLERANCE = timedelta(minutes=5)
+# By so much at least a client's moment of activity moves.
+ACTIVITY_STEP = timedelta(minutes=1)
 # For so long at least a message is known again.
 REMEMBERED = timedelta(days=30)
 
@@ -52,7 +54,10 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
     rolled back; without those messages it can be done again.
     """
     received_at = await ingest.begin(session)
-    known = await _known(session, [message.client for message in messages if message.client is not None])
+    found: Sequence[Sequence[Any]] = await _known(session, [m.client for m in messages if m.client is not None])
+    # By their places: looking up the names of a row's columns takes longer than all the rest of this.
+    known = {row[0]: row[1] for row in found}
+    active_at = {row[1]: row[2] for row in found}
     messages = await _attribute(session, messages, known)
     fresh = await _remember(session, messages, now)
     if not fresh:
@@ -67,7 +72,7 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
         await clients.lock(session, known.values())
     await _store_facts(session, facts, now=now, received_at=received_at)
     if groups - known.keys():
-        known = await _known(session, {*known, *filter(None, groups)})
+        known |= {row.external_id: row.id for row in await _known(session, groups - known.keys())}
     taken = {client: at for client, at in facts.traits_at.items() if traits_at.get(client) != at}
     if taken:
         values = {"clients": list(taken), "moments": list(taken.values())}
@@ -75,7 +80,7 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
     for _, message in fresh:
         if message.type is EventType.ALIAS:
             await _alias(session, message, known)
-    await _keep_activity(session, fresh, facts, known, now=now)
+    await _keep_activity(session, fresh, facts, known, active_at, now=now)
     await _count_unmapped(session, fresh, facts, known)
     return len(fresh)
 
@@ -128,16 +133,16 @@ async def _remember(session: AsyncSession, messages: Sequence[Message], now: dat
     kept = [messages[number] for number in first.values()]
     if not kept:
         return []
-    columns = ("message_id", "at", "type", "name", "client", "member")
-    arrays = {column: [getattr(message, column) for message in kept] for column in columns}
+    columns = {column: [getattr(message, column) for message in kept] for column, _ in queries.REMEMBERED}
     # An erasure has to find what a member was called before.
-    arrays["name"] = [message.previous or message.name for message in kept]
-    inserted = await fetch(session, queries.REMEMBER, received_at=now, **arrays)
-    return [(number, messages[number]) for number in sorted(first[row.day, row.message_id] for row in inserted)]
+    columns["name"] = [message.previous or message.name for message in kept]
+    parameters = {column: column_parameter(values) for column, values in columns.items()}
+    inserted: Sequence[Sequence[Any]] = await fetch(session, queries.REMEMBER, received_at=now, **parameters)
+    return [(number, messages[number]) for number in sorted(first[row[0], row[1]] for row in inserted)]
 
 
-async def _known(session: AsyncSession, clients: Collection[str]) -> dict[str, int]:
-    return {row.external_id: row.id for row in await _of(session, queries.KNOWN_CLIENTS, set(clients))}
+async def _known(session: AsyncSession, clients: Collection[str | None]) -> Sequence[Row[Any]]:
+    return await _of(session, queries.KNOWN_CLIENTS, set(clients))
 
 
 async def _of(session: AsyncSession, statement: TextClause, clients: Collection[str | None]) -> Sequence[Row[Any]]:
@@ -155,10 +160,8 @@ async def _features(session: AsyncSession, messages: Sequence[tuple[int, Message
 async def _store_facts(session: AsyncSession, facts: Facts, *, now: datetime, received_at: datetime) -> None:
     """Store the rows of every kind. Raises EventsRefused with the messages behind the rows that cannot be."""
     refused: dict[int, str] = {}
+    await _begin_sessions(session, facts)
     for name in STORED:
-        if name == "logins":
-            # After the members, which sessions refer to, and with the logins that came along.
-            await _begin_sessions(session, facts)
         rows = list(facts.rows.get(name, {}).values())
         if not rows:
             continue
@@ -199,6 +202,7 @@ async def _begin_sessions(session: AsyncSession, facts: Facts) -> None:
         free = [at for at in (*near, *stored[one.number]) if (one.client, one.member, at) not in taken]
         at = max(free, default=one.begun_at)
         taken.add((one.client, one.member, at))
+        facts.add("seen_members", one.number, one.client, one.member, at)
         facts.add("logins", one.number, one.client, one.member, at, one.minutes)
 
 
@@ -223,10 +227,11 @@ async def _keep_activity(
     messages: Sequence[tuple[int, Message]],
     facts: Facts,
     known: Mapping[str, int],
+    active_at: Mapping[int, datetime | None],
     *,
     now: datetime,
 ) -> None:
-    """Count the days' activity, and move the clients' latest moment of it."""
+    """Count the days' activity, and move the clients' latest moment of it from where it was, if it was known."""
     latest: dict[int, datetime] = {}
     days: dict[tuple[int, date], list[datetime]] = {}
     for number, message in messages:
@@ -248,11 +253,20 @@ async def _keep_activity(
             "last_at": [max(times) for _, times in ordered],
         }
         await session.execute(queries.COUNT_ACTIVITY, values)
-    if latest:
-        moments = {"client_id": list(latest), "at": list(latest.values())}
+    moved = {client_id: at for client_id, at in latest.items() if _is_outdated(active_at.get(client_id), at)}
+    if moved:
+        moments = {"client_id": list(moved), "at": list(moved.values())}
         outdated = {row.id: row.at for row in await fetch(session, queries.LOCK_OUTDATED, **moments)}
         if outdated:
             await session.execute(queries.MOVE_ACTIVITY, {"client_id": list(outdated), "at": list(outdated.values())})
+
+
+def _is_outdated(active_at: datetime | None, at: datetime) -> bool:
+    """Return whether a client's moment of activity moves: once a minute at most, however much its people do.
+
+    Every move writes the indexes of the portfolio, and the next calculation makes it exact.
+    """
+    return active_at is None or at >= active_at + ACTIVITY_STEP
 
 
 async def _count_unmapped(

@@ -1,4 +1,4 @@
-"""Every SQL statement of the import: one set-based upsert for each kind of file, of rows that come as arrays."""
+"""Every SQL statement of the import: one set-based upsert for each kind of file, of rows that come as columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import AdvisoryLock
+from app.database import AdvisoryLock, column_parameter, given_rows
 from app.ingest.feeds import FEEDS, deliveries
 from app.ingest.formats import KINDS, FileKind
 from app.ingest.targets import PARENTS, TARGETS, Target
@@ -45,7 +45,7 @@ async def begin_chunk(session: AsyncSession) -> datetime:
     other.
     """
     # A chunk is few rows beside the stored ones, so every join goes row by row through a key. The planner, which
-    # knows neither how many rows the arrays hold nor how large the tables grow, would now and then read all logins
+    # knows neither how many rows are given nor how large the tables grow, would now and then read all logins
     # instead; and as there is one plan only, it is made once.
     begun = await session.execute(
         text(
@@ -75,41 +75,14 @@ async def lock_clients(driver: Any, external_ids: Sequence[object]) -> None:
     await driver.execute("LOCK TABLE portfolio_counts IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def create_members(
-    driver: Any, clients: Sequence[object], members: Sequence[object], at: Sequence[object]
-) -> None:
-    """Create the members that only logins tell of, and correct those known by later logins only."""
-    await driver.execute(
-        """
-        WITH seen AS (
-            SELECT client.id AS client_id, s.member AS external_id, min(s.at) AS first_at
-            FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS s(client, member, at)
-            JOIN clients client ON client.external_id = s.client
-            GROUP BY 1, 2
-        ), affected AS MATERIALIZED (
-            SELECT seen.*, m.id
-            FROM seen LEFT JOIN members m ON m.client_id = seen.client_id AND m.external_id = seen.external_id
-            WHERE m.id IS NULL OR (m.created_at_inferred AND seen.first_at < m.created_at)
-        ), created AS (
-            INSERT INTO members (client_id, external_id, created_at, created_at_inferred)
-            SELECT client_id, external_id, first_at, true FROM affected WHERE id IS NULL
-            ORDER BY client_id, external_id
-        )
-        UPDATE members m SET created_at = affected.first_at FROM affected WHERE m.id = affected.id
-        """,
-        clients,
-        members,
-        at,
-    )
-
-
 async def upsert(driver: Any, kind: FileKind, columns: Sequence[Sequence[object]], received_at: datetime) -> Outcome:
     """Store rows that were received at `received_at`, in which no key occurs twice, and tell what became of them.
 
     `columns` are the lines of the rows, and then the values of each of the kind's columns.
     """
     received = [received_at] if kind.name in FEEDS else []
-    row = await driver.fetchrow(_upsert_statement(kind.name), *columns, *received)
+    parameters = [column_parameter(column) for column in columns]
+    row = await driver.fetchrow(_upsert_statement(kind.name), *parameters, *received)
     rejected = list(zip(row["lines"] or (), row["reasons"] or (), strict=True))
     return Outcome(row["new"], row["changed"], row["unchanged"], rejected)
 
@@ -121,8 +94,8 @@ def _upsert_statement(name: str) -> str:
     Rows that change nothing are neither written nor locked, and a row that is refused touches nothing.
     """
     kind, target = KINDS[name], TARGETS[name]
-    arrays = ", ".join(f"${number}::{column.sql_type}[]" for number, column in enumerate(kind.columns, 2))
-    names = ", ".join(column.name for column in kind.columns)
+    columns = [("line", "bigint"), *((column.name, column.sql_type) for column in kind.columns)]
+    rows = given_rows((name, sql_type, f"${number}") for number, (name, sql_type) in enumerate(columns, 1))
     on_key = " AND ".join(f"t.{column} = {staged}" for column, staged in target.key.items())
     new_values = {
         **target.key,
@@ -151,7 +124,7 @@ def _upsert_statement(name: str) -> str:
     return f"""
         WITH resolved AS (
             SELECT s.*{"".join(f", {parent}.id AS {parent}_id" for parent in target.parents)}
-            FROM unnest($1::bigint[], {arrays}) AS s(line, {names})
+            FROM {rows} AS s
             {" ".join(_join(parent) for parent in target.parents)}
         ), judged AS MATERIALIZED (
             SELECT s.*, {is_new} AS is_new, {differs or "false"} AS differs, {_reason(target)} AS reason{compared}
@@ -161,7 +134,7 @@ def _upsert_statement(name: str) -> str:
             SELECT {", ".join(new_values.values())} FROM judged s WHERE s.reason IS NULL AND s.is_new
             ORDER BY {", ".join(target.key.values())}
         ){updated if stored_values else ""}{_late(name) if name in RECORDED_BY else ""}
-        {deliveries(name, f"${len(kind.columns) + 2}")}
+        {deliveries(name, f"${len(columns) + 1}")}
         SELECT count(*) FILTER (WHERE reason IS NULL AND is_new) AS new,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND differs) AS changed,
             count(*) FILTER (WHERE reason IS NULL AND NOT is_new AND NOT differs) AS unchanged,

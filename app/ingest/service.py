@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
 from app.ingest import queries
-from app.ingest.formats import FileKind
+from app.ingest.formats import KINDS, FileKind
 from app.ingest.queries import Outcome
 from app.ingest.reading import Reader, SourceRow, UnreadableFile
 from app.ingest.rejected import RejectedRows
@@ -153,6 +154,9 @@ async def store_chunk(
     outcomes: Sequence[Outcome] = ()
     if usable:
         received_at = await begin(session)
+        if kind.name == "logins":
+            # Members that only logins tell of exist since their first one.
+            await store(session, KINDS["seen_members"], _seen(usable), now=now, received_at=received_at)
         outcomes = await store(session, kind, usable, now=now, received_at=received_at)
     for outcome in outcomes:
         reasons.update(outcome.rejected)
@@ -162,6 +166,14 @@ async def store_chunk(
         unchanged=sum(outcome.unchanged for outcome in outcomes),
         rejected=[(row, reasons[row.line]) for row in chunk if row.line in reasons],
     )
+
+
+def _seen(logins: Sequence[Row]) -> Sequence[Row]:
+    """Return the members that logged in, each once, with when they first did."""
+    first_at: dict[tuple[object, object], Any] = {}
+    for _, (client, member, at, *_) in logins:
+        first_at[client, member] = min(first_at.get((client, member), at), at)
+    return [(number, (*key, at)) for number, (key, at) in enumerate(first_at.items())]
 
 
 async def begin(session: AsyncSession) -> datetime:
@@ -186,8 +198,6 @@ async def store(
     driver = await queries.driver_connection(session)
     if kind.name == "clients":
         await queries.lock_clients(driver, [values[0] for _, values in rows])
-    elif kind.name == "logins":
-        await queries.create_members(driver, *zip(*(values[:3] for _, values in rows), strict=True))
     return [await queries.upsert(driver, kind, columns, received_at) for columns in _rounds(kind, rows)]
 
 

@@ -76,7 +76,7 @@ TARGETS = {
         "logins",
         key={"client_id": "s.client_id", "at": "s.at", "member_id": "s.member_id"},
         defaults={"duration_minutes": "NULL"},
-        # A login of an unknown member creates the member, see queries.create_members: only the client can be unknown.
+        # A login of an unknown member creates the member, see service.store_chunk: only the client can be unknown.
         parents=("client", "member"),
     ),
     "cases": Target(

@@ -150,12 +150,18 @@ class Tracking:
         received_at = datetime.now(UTC)
         oldest: date = (received_at - self._retention).date()
         taken = _Taken(len(events))
+        # For those without an id.
+        made_id = uuid4().hex
         for place, content in enumerate(events):
-            made_id = uuid4().hex
             try:
                 _check_size(content)
                 message = read(
-                    content, event_type, self._mapping, made_id=made_id, received_at=received_at, oldest=oldest
+                    content,
+                    event_type,
+                    self._mapping,
+                    made_id=f"{made_id}-{place}",
+                    received_at=received_at,
+                    oldest=oldest,
                 )
             except UnusableEvent as error:
                 taken.reject(place, _text(content, "messageId"), str(error))
