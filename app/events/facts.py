@@ -162,7 +162,7 @@ class Session(NamedTuple):
 
 
 @dataclass(slots=True)
-class Row:
+class MergedRow:
     """The values of one key, and the messages that they come from: their numbers, and what each of them gave."""
 
     values: Values
@@ -173,7 +173,7 @@ class Row:
 class Facts:
     """What messages tell: rows by kind and key, and what no fact became of."""
 
-    rows: dict[str, dict[tuple[object, ...], Row]] = field(default_factory=dict)
+    rows: dict[str, dict[tuple[object, ...], MergedRow]] = field(default_factory=dict)
     # Sessions that ended, whose login is still to be found.
     sessions: list[Session] = field(default_factory=list)
     # The numbers of the messages that count as activity and nothing else.
@@ -187,7 +187,7 @@ class Facts:
         key = values[: _WIDTHS[kind]]
         row = rows.get(key)
         if row is None:
-            rows[key] = Row(values, [(number, values)])
+            rows[key] = MergedRow(values, [(number, values)])
             return
         merge = _MERGES.get(kind, _merge_given)
         row.values = merge(row.values, values)

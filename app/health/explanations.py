@@ -3,7 +3,7 @@
 from datetime import date
 
 from app.health.rules import WINDOW_DAYS, Component, Counts, Kept, divide_half_up, mean_ratio
-from app.health.staleness import FEEDS
+from app.health.staleness import FEED_OF
 
 _WINDOW = f"in the last {WINDOW_DAYS} days"
 # What a component measures, with its verb.
@@ -42,7 +42,7 @@ def explain(component: Component, counts: Counts) -> str:
 
 def explain_kept(component: Component, kept: Kept, score: int | None) -> str:
     """Return one whole sentence for a component whose feed is silent; `score` is what it has now, None for none."""
-    silent = f"The {FEEDS[component].lower()} feed has been silent since {_date(kept.silent_since)}"
+    silent = f"The {FEED_OF[component].lower()} feed has been silent since {_date(kept.silent_since)}"
     what, was, is_ = _MEASURED[component]
     if kept.score is None:
         return f"{silent}, and {what} {was} not measured before."

@@ -7,14 +7,14 @@ from typing import Any
 from app.feeds.rules import FeedKind
 from app.health.rules import Component, Kept, Stale
 
-FEEDS = {
+FEED_OF = {
     Component.LOGIN: FeedKind.LOGINS,
     Component.CASE_RESOLUTION: FeedKind.CASES,
     Component.CAMPAIGN_COMPLETION: FeedKind.CAMPAIGNS,
     Component.FEATURE_ADOPTION: FeedKind.FEATURES,
     Component.TICKET_VOLUME: FeedKind.TICKETS,
 }
-COMPONENTS = {feed: component for component, feed in FEEDS.items()}
+COMPONENTS = {feed: component for component, feed in FEED_OF.items()}
 
 
 def to_stored(stale: Stale) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database, fetch
 from app.errors import Unavailable
-from app.ingest.formats import FILE_KINDS
+from app.ingest.formats import KINDS
 from app.ingest.reading import Reader, SourceRow, UnreadableFile
 from app.ingest.rules import printable
 from app.ingest.runs import import_run
@@ -26,8 +26,6 @@ from app.uploads import queries, service
 MAX_REJECTED = 10_000
 # Characters that are kept of what a rejected row held.
 MAX_CONTENT = 4_000
-
-_KINDS = {kind.name: kind for kind in FILE_KINDS}
 
 
 class StoredBytes(io.BufferedIOBase):
@@ -104,7 +102,7 @@ async def carry_import(database: Database, run: Claim, pace: Pace, progress: Pro
 def _reader_of(upload: Row[Any]) -> tuple[Reader, StoredBytes]:
     """Return what reads the rows of an upload, and what that reads from."""
     stream = StoredBytes(upload.id)
-    source = Source(service.file_name(upload), _KINDS[upload.kind], upload.size, lambda: cast("IO[bytes]", stream))
+    source = Source(service.file_name(upload), KINDS[upload.kind], upload.size, lambda: cast("IO[bytes]", stream))
     return Reader(source), stream
 
 
