@@ -30,6 +30,7 @@ class AdvisoryLock(IntEnum):
     IMPORT = 4_817_263_003
     LOAD_DEMO = 4_817_263_004
     PARTITIONS = 4_817_263_005
+    ACCEPT_SWITCH = 4_817_263_006
 
 
 # A connection on which every statement is its own transaction and none of them writes.

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clients import service
@@ -21,10 +22,17 @@ async def set_alerts(
 ) -> int:
     """Accept switching the alerts of every listed client that matches, and return the run's id.
 
-    A run with the same filter and switch that is unfinished is returned instead of a new one.
+    Such runs are carried out in the order of their ids. Where the newest unfinished one has the same filter and switch
+    it is returned, and nothing is written.
     """
     wanted.conditions()
-    parameters = {"enabled": enabled, "filter": {k: v for k, v in asdict(wanted).items() if v is not None}}
+    asked = {"enabled": enabled, "filter": {k: v for k, v in asdict(wanted).items() if v is not None}}
+    parameters: dict[str, Any] = orjson.loads(orjson.dumps(asked))
+    if newest := await runs.newest_switch(session):
+        if parameters.items() <= newest.parameters.items():
+            return int(newest.id)
+        # An older run may be the same, and is another one all the same: what came between them has to be undone.
+        parameters["after"] = newest.id
     return await runs.request(
         session,
         RunKind.SET_ALERTS,

@@ -65,7 +65,7 @@ def _after_late_days(carry: Carry) -> Carry:
 
 
 async def execute(database: Database, run_id: int, settings: Settings, progress: Progress | None = None) -> bool:
-    """Claim the run and carry it out; False when it is finished already or another attempt holds it.
+    """Claim the run and carry it out; False when it is finished already, not its turn, or held by another attempt.
 
     An error that ends the attempt is raised after the run was given back, so that its next claim continues it.
     """

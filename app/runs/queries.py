@@ -20,11 +20,26 @@ UNFINISHED = text(
     "AND parameters IS NOT DISTINCT FROM CAST(:parameters AS jsonb) AND status IN ('QUEUED', 'RUNNING')"
 )
 
+# Whoever holds it accepts a switch of many alerts: their ids follow the order in which they can be seen.
+LOCK_SWITCHES = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.ACCEPT_SWITCH:d})")
+
+NEWEST_SWITCH = text(
+    "SELECT id, parameters FROM runs WHERE kind = 'SET_ALERTS' AND status IN ('QUEUED', 'RUNNING') "
+    "ORDER BY id DESC LIMIT 1"
+)
+
+# Of two switches of one client the later one counts, so that they are carried out in the order of their ids.
+IN_TURN = (
+    "(kind <> 'SET_ALERTS' OR NOT EXISTS (SELECT FROM runs AS older WHERE older.kind = 'SET_ALERTS' "
+    "AND older.status IN ('QUEUED', 'RUNNING') AND older.id < runs.id))"
+)
+
 CLAIM = text(
     "UPDATE runs SET status = 'RUNNING', attempt = attempt + 1, fruitless_attempts = fruitless_attempts + 1, "
     "started_at = coalesce(started_at, clock_timestamp()), "
     "lease_until = clock_timestamp() + CAST(:lease AS interval) "
-    "WHERE id = :id AND (status = 'QUEUED' OR (status = 'RUNNING' AND lease_until < clock_timestamp())) RETURNING *"
+    "WHERE id = :id AND (status = 'QUEUED' OR (status = 'RUNNING' AND lease_until < clock_timestamp())) "
+    f"AND {IN_TURN} RETURNING *"
 )
 
 # The fence: only the attempt that holds the lease may go on, whatever a paused worker believes.
@@ -62,7 +77,7 @@ UNHELD = "(status = 'QUEUED' OR (status = 'RUNNING' AND lease_until < clock_time
 # Several sweepers pass over each other's rows, and those that have waited longest come first, whoever was sent before.
 RESEND = text(
     "UPDATE runs SET sent_at = clock_timestamp() WHERE id IN ("
-    f"SELECT id FROM runs WHERE {UNHELD} AND coalesce(sent_at, requested_at) < clock_timestamp() "
+    f"SELECT id FROM runs WHERE {UNHELD} AND {IN_TURN} AND coalesce(sent_at, requested_at) < clock_timestamp() "
     "- CAST(:after AS interval) "
     "ORDER BY coalesce(sent_at, requested_at), id LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING id"
 )

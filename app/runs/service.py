@@ -84,8 +84,18 @@ async def request(
     return run_id
 
 
+async def newest_switch(session: AsyncSession) -> Row[Any] | None:
+    """Return the id and parameters of the newest unfinished switch of many alerts; nobody else accepts one meanwhile.
+
+    That lasts until the transaction ends.
+    """
+    await session.execute(queries.LOCK_SWITCHES)
+    found = await fetch(session, queries.NEWEST_SWITCH)
+    return found[0] if found else None
+
+
 async def claim(session: AsyncSession, run_id: int, lease: timedelta) -> Claim | None:
-    """Take the run for `lease`; None when it is finished, unknown, or another attempt holds it."""
+    """Take the run for `lease`; None when it is finished, unknown, not its turn yet, or another attempt holds it."""
     claimed = await fetch(session, queries.CLAIM, id=run_id, lease=lease)
     if not claimed:
         return None

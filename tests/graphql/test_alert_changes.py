@@ -201,17 +201,21 @@ async def test_the_same_switch_again_is_the_same_run_and_any_other_is_another(ap
     }
     asked: list[tuple[dict[str, Any], bool]] = [({}, True), ({}, False), (everything, True)]
     asked += [({name: value}, True) for name, value in everything.items()]
-    first = [(await switch(api, filter_, enabled=enabled))["id"] for filter_, enabled in asked]
+    first = []
+    for filter_, enabled in asked:
+        first.append((await switch(api, filter_, enabled=enabled))["id"])
+        before = await api.rows()
+        assert (await switch(api, filter_, enabled=enabled))["id"] == first[-1]
+        # A condition that is null is no condition.
+        assert (await switch(api, {"owner": None} | filter_, enabled=enabled))["id"] == first[-1]
+        assert await api.rows() == before
     assert len(set(first)) == len(asked)
-    before = await api.rows()
-    assert [(await switch(api, filter_, enabled=enabled))["id"] for filter_, enabled in asked] == first
-    assert await api.rows() == before
-    # A condition that is null is no condition.
-    assert (await switch(api, {"owner": None}, enabled=True))["id"] == first[0]
-    # Once it is finished, the same switch is another run.
-    (run,) = await rows_of(portfolio, "SELECT min(id) FROM runs")
-    assert await execute(portfolio, run[0], api.settings)
-    assert (await switch(api, {}, enabled=True))["id"] not in first
+    # What others have followed is another run, and so is what is finished.
+    again = (await switch(api, {}, enabled=True))["id"]
+    assert again not in first
+    for (run,) in await rows_of(portfolio, "SELECT id FROM runs ORDER BY id"):
+        assert await execute(portfolio, run, api.settings)
+    assert (await switch(api, {}, enabled=True))["id"] not in [*first, again]
 
 
 async def test_a_switched_client_shows_it_and_what_was_not_meant_stays(api: Api, portfolio: Database) -> None:

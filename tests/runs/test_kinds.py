@@ -2,16 +2,18 @@
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.activity import service as activity
 from app.clients import switching
 from app.clients.service import Filter
 from app.database import Database
 from app.errors import InvalidInput
-from app.runs import service
+from app.runs import service, sweeping
 from app.runs.execution import execute
 from app.settings import Settings
 from app.usage import recording
@@ -185,6 +187,88 @@ async def test_switching_off_and_what_is_so_already(database: Database, small: S
         assert await switched_on(database) == []
     changes = await rows_of(database, "SELECT changes FROM audit_events WHERE action = 'ALERTS_CHANGED'")
     assert changes == [({"alerts_enabled": [True, False]},)] * 4
+
+
+async def test_of_two_switches_the_later_one_counts(database: Database, small: Settings) -> None:
+    clients = [await add_client(database) for _ in range(4)]
+    on = await accept_switch(database, Filter(), enabled=True)
+    off = await accept_switch(database, Filter(), enabled=False)
+
+    async def swept(after: timedelta = timedelta(0)) -> list[int]:
+        async with database.begin() as session:
+            return await sweeping.resend(session, after=after, limit=100)
+
+    # Whichever message comes first: before the older one is begun, while it is carried out, and when it is given back.
+    assert not await execute(database, off, small)
+    async with database.begin() as session:
+        claimed = await service.claim(session, on, timedelta(minutes=1))
+        assert claimed is not None
+    assert not await execute(database, off, small)
+    assert await swept() == []
+    async with database.begin() as session:
+        await service.release(session, claimed, excused=True)
+
+    def interrupt(*_progress: int) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await execute(database, on, small, interrupt)
+    assert not await execute(database, off, small)
+    assert await swept() == [on]
+    assert await execute(database, on, small)
+    assert await switched_on(database) == clients
+    refused = await rows_of(database, "SELECT status, attempt, fruitless_attempts FROM runs WHERE id = :id", id=off)
+    assert refused == [("QUEUED", 0, 0)]
+    # The message that was refused is lost, and the next sweep sends another.
+    assert await swept() == [off]
+    assert await execute(database, off, small)
+    assert await switched_on(database) == []
+    assert await outcome(database, off) == ("SUCCEEDED", 4, 4, 0)
+
+
+async def test_a_switch_waits_for_none_that_was_given_up_and_for_no_other_work(
+    database: Database, small: Settings
+) -> None:
+    client = await add_client(database)
+    await accept_metrics(database)
+    poison = await accept_switch(database, Filter(), enabled=True)
+    off = await accept_switch(database, Filter(), enabled=False)
+    async with database.begin() as session:
+        await session.execute(text("UPDATE runs SET fruitless_attempts = 3 WHERE id = :id"), {"id": poison})
+        assert await sweeping.give_up(session, max_attempts=3) == [poison]
+    assert await execute(database, off, small)
+    on = await accept_switch(database, Filter(), enabled=True)
+    assert await execute(database, on, small)
+    assert await switched_on(database) == [client]
+
+
+async def test_a_switch_that_another_has_followed_is_accepted_once_more(database: Database, small: Settings) -> None:
+    clients = [await add_client(database) for _ in range(2)]
+    runs = [await accept_switch(database, Filter(), enabled=enabled) for enabled in (True, False, True)]
+    assert runs == sorted(set(runs))
+    # The newest one is the same until it is finished.
+    before = await rows_of(database, "SELECT r.id, a.id FROM runs r JOIN audit_events a ON a.run_id = r.id ORDER BY 1")
+    assert await accept_switch(database, Filter(), enabled=True) == runs[2]
+    again = await rows_of(database, "SELECT r.id, a.id FROM runs r JOIN audit_events a ON a.run_id = r.id ORDER BY 1")
+    assert again == before
+    for run_id, expected in zip(runs, (clients, [], clients), strict=True):
+        assert await execute(database, run_id, small)
+        assert await switched_on(database) == expected
+    assert await accept_switch(database, Filter(), enabled=True) > runs[2]
+
+
+async def test_switches_that_are_asked_for_at_once_are_accepted_one_after_the_other(
+    database: Database, small: Settings
+) -> None:
+    client = await add_client(database)
+    asked = await asyncio.gather(*(accept_switch(database, Filter(), enabled=number < 3) for number in range(5)))
+    stored = await rows_of(database, "SELECT id, CAST(parameters->>'enabled' AS boolean) FROM runs ORDER BY 1")
+    assert {run_id for run_id, _ in stored} == set(asked)
+    # No two that follow each other are the same.
+    assert all(one != other for (_, one), (_, other) in pairwise(stored))
+    for run_id, enabled in stored:
+        assert await execute(database, run_id, small)
+        assert await switched_on(database) == ([client] if enabled else [])
 
 
 async def test_every_condition_survives_the_way_through_the_run(database: Database, small: Settings) -> None:
