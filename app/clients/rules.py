@@ -1,6 +1,9 @@
-"""How client names are compared."""
+"""How client names are compared, and what is left of the id of a client that is erased."""
 
 import unicodedata
+
+# What the external id of a client begins with from the first step of its erasure on, while it still has members.
+ERASED = "erased:"
 
 
 def name_key(name: str) -> str:

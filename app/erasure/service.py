@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit import service as audit
 from app.audit.models import AuditAction
 from app.clients import service as clients
-from app.clients.rules import name_key
+from app.clients.rules import ERASED, name_key
 from app.database import Database, fetch
 from app.delivery import service as delivery
 from app.erasure import queries, rules
@@ -181,7 +181,7 @@ async def _begin(
     if member is None:
         called = sorted({*names, *(row.name for row in found if row.name)})
         # Nobody can send anything for an id that nobody can guess.
-        values = {"external_id": f"erased:{uuid4().hex}", "name": NAME, "name_key": name_key(NAME)}
+        values = {"external_id": f"{ERASED}{uuid4().hex}", "name": NAME, "name_key": name_key(NAME)}
         await session.execute(queries.ANONYMISE, {**values, "client_id": client_id})
         await session.execute(queries.FORGET_LATE_DAYS, {"client_id": client_id})
         return {"client_id": client_id}, names, called

@@ -4,9 +4,11 @@ from sqlalchemy import text
 
 from app.database import given_rows
 
+# A client that is being erased keeps its members until the end, and gets nothing any more.
 CLIENTS_OF_MEMBERS = text(
     "SELECT m.external_id AS member, c.external_id AS client, c.id FROM members AS m JOIN clients AS c "
-    "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[]))"
+    "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[])) "
+    "AND NOT starts_with(c.external_id, :erased)"
 )
 
 KNOWN_CLIENTS = text(

@@ -9,6 +9,7 @@ from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.clients import service as clients
+from app.clients.rules import ERASED
 from app.database import column_parameter, fetch
 from app.events import queries
 from app.events.facts import Facts, facts_of, feature_form
@@ -111,12 +112,17 @@ async def _attribute(session: AsyncSession, messages: Sequence[Message], known: 
         client = message.client
         if client is not None and message.member in unattributed and (client in known or client in groups):
             found[message.member].add(client)
-    for row in await fetch(session, queries.CLIENTS_OF_MEMBERS, members=sorted(filter(None, unattributed))):
+    for row in await _clients_of(session, unattributed):
         found[row.member].add(row.client)
         known[row.client] = row.id
     # Nobody guesses between several clients of a member.
     clients = {member: next(iter(names)) for member, names in found.items() if len(names) == 1}
     return [m._replace(client=clients[m.member]) if m.client is None and m.member in clients else m for m in messages]
+
+
+async def _clients_of(session: AsyncSession, members: Collection[str | None]) -> Sequence[Row[Any]]:
+    """Return every client that has one of the members, with the member's id."""
+    return await fetch(session, queries.CLIENTS_OF_MEMBERS, members=list(members), erased=ERASED)
 
 
 async def _remember(session: AsyncSession, messages: Sequence[Message], now: datetime) -> list[tuple[int, Message]]:
@@ -210,7 +216,7 @@ async def _alias(session: AsyncSession, message: Message, known: Mapping[str, in
     """Have a member go by its new id, within its client: members of others may be called the same."""
     client_id = known.get(message.client or "")
     if client_id is None:
-        clients = await fetch(session, queries.CLIENTS_OF_MEMBERS, members=[message.previous])
+        clients = await _clients_of(session, [message.previous])
         # Nobody guesses between several.
         client_id = clients[0].id if len(clients) == 1 else None
     if client_id is None or message.previous == message.member:

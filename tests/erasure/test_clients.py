@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.usage.late import record_again
 from tests.delivery.helpers import add_alert
 from tests.erasure.helpers import DAY, NOON, NOW, add_busy_client, attempt_of, row_counts, tables_naming
+from tests.events.sending import alias, send, track
 from tests.factories import add_rows, rows_of
 from tests.ingest.helpers import load, write
 
@@ -246,6 +247,43 @@ async def test_an_erasure_that_breaks_off_is_completed_by_its_next_attempt(
     assert await rows_of(database, "SELECT count(*) FROM audit_events WHERE action = 'CLIENT_ERASED'") == [(1,)]
     run = await runs.by_id(database, run_id)
     assert (run.status, run.done, run.total) == ("SUCCEEDED", 22, 22)
+
+
+async def test_events_that_name_only_a_member_are_not_of_a_client_that_is_being_erased(
+    database: Database, settings: Settings
+) -> None:
+    """They come when the logins, responses and cases are gone already, and the members are not."""
+    client = await add_busy_client(database)
+    run_id = await ask(database, client)
+    async with database.begin() as session:
+        await session.execute(
+            text(
+                "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'broken off'; END $$"
+            )
+        )
+        await session.execute(
+            text("CREATE TRIGGER broken BEFORE DELETE ON tickets FOR EACH ROW EXECUTE FUNCTION break_off()")
+        )
+    with pytest.raises(Exception, match="broken off"):
+        await execute(database, run_id, settings)
+    who = {"userId": "acme-1-ann", "context": {}}
+    facts = [track("Logged In", NOON, **who), track("Case Opened", NOON, properties={"id": "acme-1-new"}, **who)]
+    facts += [track("Campaign Responded", NOON, properties={"id": "acme-1-new"}, **who), track("Exported", NOON, **who)]
+    assert await send(database, *facts, alias("acme-1-bob", "acme-1-eve", NOON), now=NOW) == 5
+    whose = "SELECT DISTINCT client FROM events WHERE message_id IN ('m5', 'm6', 'm7', 'm8', 'm9')"
+    assert await rows_of(database, whose) == [(None,)]
+    members = "SELECT external_id FROM members ORDER BY 1"
+    assert await rows_of(database, members) == [("acme-1-ann",), ("acme-1-bob",)]
+    gone = ("campaign_responses", "logins", "cases", "campaigns")
+    counts = await row_counts(database, client)
+    assert [counts[table] for table in gone] == [0, 0, 0, 0]
+    async with database.begin() as session:
+        await session.execute(text("DROP TRIGGER broken ON tickets"))
+    assert await execute(database, run_id, settings)
+    assert await tables_naming(database, "acme-1", "Acme") == []
+    left = {"audit_events": 2, "daily_metrics": 1, "health_scores": 1, "runs": 1}
+    assert {table: count for table, count in (await row_counts(database, client)).items() if count} == left
 
 
 async def test_an_erasure_that_was_given_up_is_completed_when_it_is_asked_for_again(
