@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 from sqlalchemy import TextClause, text
 
-# Alerts about days long gone, scored late, are in the list and nobody's news. An owner that is no address gets none.
+# Alerts about days long gone, scored late, are in the list and nobody's news, unless they are late because the schedule
+# was: those wait for the digest, since the days that are still to be caught up may show that it is over. An owner that
+# is no address gets none.
 QUEUE = text(
     "INSERT INTO deliveries (kind, channel, recipient, alert_id, digest, status, next_attempt_at) "
     "SELECT 'ALERT', ch.name, CASE WHEN ch.to_owner THEN c.owner ELSE '' END, a.id, w.digest, "
     "CASE WHEN :held THEN 'HELD' WHEN w.digest THEN 'WAITING' ELSE 'PENDING' END, clock_timestamp() "
     "FROM alerts AS a JOIN clients AS c ON c.id = a.client_id CROSS JOIN channels AS ch "
-    "CROSS JOIN LATERAL (SELECT coalesce(ch.mode = 'DIGEST', c.engagement_model = 'PLG') AS digest) AS w "
-    "WHERE a.id = ANY(CAST(:alert_ids AS bigint[])) AND a.raised_at > a.created_at - CAST(:recent AS interval) "
+    "CROSS JOIN LATERAL (SELECT a.raised_at <= a.created_at - CAST(:recent AS interval) AS late) AS l "
+    "CROSS JOIN LATERAL (SELECT l.late OR coalesce(ch.mode = 'DIGEST', c.engagement_model = 'PLG') AS digest) AS w "
+    "WHERE a.id = ANY(CAST(:alert_ids AS bigint[])) "
+    "AND (NOT l.late OR EXISTS (SELECT FROM slots WHERE run_id = a.run_id)) "
     "AND ch.configured "
     "AND (ch.engagement_models IS NULL OR c.engagement_model = ANY(ch.engagement_models)) "
     "AND (ch.risks IS NULL OR c.risk = ANY(ch.risks)) "

@@ -24,7 +24,7 @@ from app.delivery.models import DeliveryStatus
 from app.delivery.rules import MAX_ATTEMPTS
 from app.errors import NotFound
 
-# For as long a delivery is attempted, and nobody is told of an alert about a moment longer ago than that.
+# For as long a delivery is attempted, and no alert about a moment longer ago than that goes out by itself.
 RECENT = timedelta(days=3)
 # Nobody is told of what has been due for longer.
 TOO_LONG = timedelta(days=7)
@@ -36,7 +36,8 @@ async def queue(session: AsyncSession, alert_ids: Sequence[int], *, held: bool) 
     """Write a delivery of each alert for every configured channel that takes it, and return how many are new.
 
     To be called once the client's current row has the risk that the alert tells of. What is held waits for `release`
-    or `discard`. An alert that was raised more than three days after the moment that it is about goes to nobody.
+    or `discard`. An alert that was raised more than three days after the moment that it is about waits for the digest
+    of whichever channel when a daily slot was caught up that late, and else goes to nobody.
     """
     return await _count(session, queries.QUEUE, alert_ids=list(alert_ids), held=held, recent=RECENT)
 
