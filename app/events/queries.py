@@ -6,8 +6,8 @@ from app.database import given_rows
 
 # A client that is being erased keeps its members until the end, and gets nothing any more.
 CLIENTS_OF_MEMBERS = text(
-    "SELECT m.external_id AS member, c.external_id AS client, c.id FROM members AS m JOIN clients AS c "
-    "ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[])) "
+    "SELECT m.external_id AS member, c.external_id AS client, c.id, c.last_activity_at FROM members AS m "
+    "JOIN clients AS c ON c.id = m.client_id WHERE m.external_id = ANY(CAST(:members AS text[])) "
     "AND NOT starts_with(c.external_id, :erased)"
 )
 

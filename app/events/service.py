@@ -59,7 +59,7 @@ async def store(session: AsyncSession, messages: Sequence[Message], *, now: date
     # By their places: looking up the names of a row's columns takes longer than all the rest of this.
     known = {row[0]: row[1] for row in found}
     active_at = {row[1]: row[2] for row in found}
-    messages = await _attribute(session, messages, known)
+    messages = await _attribute(session, messages, known, active_at)
     fresh = await _remember(session, messages, now)
     if not fresh:
         return 0
@@ -100,8 +100,13 @@ async def forget_unmapped(session: AsyncSession, *, before: datetime, limit: int
     return int(deleted.rowcount)  # type: ignore[attr-defined]
 
 
-async def _attribute(session: AsyncSession, messages: Sequence[Message], known: dict[str, int]) -> Sequence[Message]:
-    """Return the messages with the client of those that name their member only, and add it to those known."""
+async def _attribute(
+    session: AsyncSession,
+    messages: Sequence[Message],
+    known: dict[str, int],
+    active_at: dict[int, datetime | None],
+) -> Sequence[Message]:
+    """Return the messages with the client of those that name their member only, and add what is known of it."""
     unattributed = {m.member for m in messages if m.client is None and m.member is not None}
     if not unattributed:
         return messages
@@ -114,7 +119,7 @@ async def _attribute(session: AsyncSession, messages: Sequence[Message], known: 
             found[message.member].add(client)
     for row in await _clients_of(session, unattributed):
         found[row.member].add(row.client)
-        known[row.client] = row.id
+        known[row.client], active_at[row.id] = row.id, row.last_activity_at
     # Nobody guesses between several clients of a member.
     clients = {member: next(iter(names)) for member, names in found.items() if len(names) == 1}
     return [m._replace(client=clients[m.member]) if m.client is None and m.member in clients else m for m in messages]

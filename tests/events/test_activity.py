@@ -83,9 +83,12 @@ async def test_an_event_named_like_a_feature_is_a_use_of_it(acme: Database, toge
     assert [row[2] for row in await stored(acme, "activity_days")] == [4]
 
 
-async def test_the_latest_activity_moves_once_a_minute_and_never_back(acme: Database) -> None:
+@pytest.mark.parametrize("context", [{"groupId": "acme"}, {}])
+async def test_the_latest_activity_moves_once_a_minute_and_never_back(acme: Database, context: dict[str, str]) -> None:
+    """Also where the client is found through its member alone."""
+    await send(acme, identify("ann", "acme", AT))
     for seconds, moved in ((0, 0), (59, 0), (60, 60), (10, 60), (119, 60), (150, 150)):
-        await send(acme, page("Home", AT + timedelta(seconds=seconds)))
+        await send(acme, page("Home", AT + timedelta(seconds=seconds), context=context))
         assert await rows_of(acme, ACTIVITY) == [("acme", AT + timedelta(seconds=moved))]
 
 
