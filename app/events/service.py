@@ -133,8 +133,12 @@ async def _clients_of(session: AsyncSession, members: Collection[str | None]) ->
 async def _remember(session: AsyncSession, messages: Sequence[Message], now: datetime) -> list[tuple[int, Message]]:
     """Return the messages, with their places, that were not known before, and remember them."""
     first: dict[tuple[date, str], int] = {}
+    came_along: set[str] = set()
     for number, message in enumerate(messages):
-        first.setdefault((message.day, message.message_id), number)
+        # One that does not say when it happened may have been received on two days.
+        if message.dated or message.message_id not in came_along:
+            first.setdefault((message.day, message.message_id), number)
+        came_along.add(message.message_id)
     undated = [messages[number].message_id for number in first.values() if not messages[number].dated]
     if undated:
         days: defaultdict[str, set[date]] = defaultdict(set)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.database import Database
-from app.events import facts, service
+from app.events import facts, partitions, service
 from tests.events.sending import (
     NOW,
     Event,
@@ -236,6 +236,23 @@ async def test_a_message_without_a_time_is_known_again_on_the_next_days(acme: Da
     # After 30 days it counts as another, and a message that says its time is known by its own day alone.
     assert await store(acme, {**undated, "messageId": "a"}, now=NOW + timedelta(days=31)) == 1
     assert await store(acme, page("Home", NOW + timedelta(days=1), messageId="a"), now=NOW + timedelta(days=1)) == 1
+
+
+async def test_a_message_without_a_time_counts_once_on_both_sides_of_midnight(acme: Database) -> None:
+    """A sender tries again while the first is still waited for, and both are gathered into one transaction."""
+    event: Event = {key: value for key, value in page("Home", messageId="a").items() if key != "timestamp"}
+    midnight = utc("2026-03-15T00:00")
+    before, after = (understood([event], at)[0] for at in (midnight - timedelta(seconds=1), midnight))
+    dated = understood([page("Home", midnight, messageId="a")], midnight)[0]
+    async with acme.begin() as session:
+        await partitions.ensure(session, {before.day, after.day})
+    async with acme.begin() as session:
+        assert await service.store(session, [before, after], now=midnight) == 1
+    assert [row[:3] for row in await stored(acme, "activity_days")] == [("acme", before.day, 1)]
+    # What says its time is known by its day alone.
+    async with acme.begin() as session:
+        assert await service.store(session, [before, dated, after], now=midnight) == 1
+    assert [row[:2] for row in await stored(acme, "events")] == [(before.day, "a"), (after.day, "a")]
 
 
 async def test_a_late_event_lands_on_its_day(acme: Database) -> None:
