@@ -4,8 +4,7 @@ A feed that breaks makes many clients look worse at once. Nobody is served by hu
 message to the operator is sent instead, and an administrator releases or discards the alerts.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 import structlog
@@ -61,14 +60,18 @@ async def _release_batch(session: AsyncSession, run_id: int) -> int:
 async def release_held(
     session: AsyncSession, run_id: int | None, *, actor: str, now: datetime, request_id: str | None
 ) -> int:
-    """Have people told of the held alerts of a finished run, or of all of them, and return how many there were.
+    """Have people told of the held alerts of a finished run, or of all of them, and return how many there are.
 
-    What has become green again meanwhile, or whose client was snoozed or switched off, is released and sent to nobody:
-    it is in the list. Raises NotFound for an unknown run.
+    Of very many only the first are released here; `release_next` goes on. What has become green again meanwhile, or
+    whose client was snoozed or switched off, is released and sent to nobody: it is in the list. Raises NotFound for an
+    unknown run.
     """
-    ids = await _held(session, run_id, AuditAction.HELD_ALERTS_RELEASED, actor=actor, now=now, request_id=request_id)
-    await _release(session, ids)
-    return len(ids)
+    held = await _decide(session, run_id, AuditAction.HELD_ALERTS_RELEASED, actor=actor, now=now, request_id=request_id)
+    for run in held:
+        await session.execute(queries.SET_RELEASING, {"run_id": run, "releasing": True})
+    if held:
+        await _release_batch(session, min(held))
+    return sum(held.values())
 
 
 async def discard_held(
@@ -78,13 +81,16 @@ async def discard_held(
 
     Raises NotFound for an unknown run.
     """
-    ids = await _held(session, run_id, AuditAction.HELD_ALERTS_DISCARDED, actor=actor, now=now, request_id=request_id)
+    runs = await _decide(
+        session, run_id, AuditAction.HELD_ALERTS_DISCARDED, actor=actor, now=now, request_id=request_id
+    )
+    ids = [row.id for row in await fetch(session, queries.HELD_OF_RUNS, run_ids=list(runs))]
     await session.execute(queries.DISCARD, {"ids": ids, "now": now})
     await delivery.discard(session, ids, reason="The alert was held and then discarded.")
     return len(ids)
 
 
-async def _held(
+async def _decide(
     session: AsyncSession,
     run_id: int | None,
     action: AuditAction,
@@ -92,15 +98,16 @@ async def _held(
     actor: str,
     now: datetime,
     request_id: str | None,
-) -> list[int]:
-    """Lock and return the held alerts, and record for each run who decided about how many of them."""
+) -> Mapping[int, int]:
+    """Lock the finished runs with held alerts, record who decided about them, and return how many each run has."""
     if run_id is not None and not await fetch(session, queries.RUN_EXISTS, run_id=run_id):
         raise NotFound("There is no run with this id.")
-    found = await fetch(session, queries.HELD_OF_FINISHED, run_id=run_id)
-    for run, alerts in Counter(row.run_id for row in found).items():
+    undecided = [row.id for row in await fetch(session, queries.UNDECIDED_RUNS, run_id=run_id)]
+    held = {row.run_id: row.alerts for row in await fetch(session, queries.COUNT_HELD_OF_RUNS, run_ids=undecided)}
+    for run, alerts in held.items():
         changes = {"held": [alerts, 0]}
         audit.record(session, action, actor=actor, now=now, request_id=request_id, run_id=run, changes=changes)
-    return [row.id for row in found]
+    return held
 
 
 async def _release(session: AsyncSession, ids: Sequence[int]) -> None:

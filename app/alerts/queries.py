@@ -87,11 +87,20 @@ COUNT_SCORED = text(
     "AND c.id <= r.position)) AS clients FROM runs AS r WHERE r.id = :run_id"
 )
 
-# Those of a run that is going on are for its end to decide, and of some the end has decided.
-HELD_OF_FINISHED = text(
-    "SELECT a.id, a.run_id FROM alerts AS a JOIN runs AS r ON r.id = a.run_id WHERE a.held "
-    "AND r.finished_at IS NOT NULL AND NOT r.releasing AND (CAST(:run_id AS bigint) IS NULL OR a.run_id = :run_id) "
-    "ORDER BY a.id FOR UPDATE OF a"
+# Those of a run that is going on are for its end to decide, and what is being released has been decided about. Whoever
+# decides about a run holds it, so that nobody else decides about the same alerts.
+UNDECIDED_RUNS = text(
+    "SELECT id FROM runs WHERE finished_at IS NOT NULL AND NOT releasing AND id IN (SELECT run_id FROM alerts "
+    "WHERE held AND (CAST(:run_id AS bigint) IS NULL OR run_id = :run_id)) ORDER BY id FOR NO KEY UPDATE"
+)
+
+COUNT_HELD_OF_RUNS = text(
+    "SELECT run_id, count(*) AS alerts FROM alerts WHERE run_id = ANY(CAST(:run_ids AS bigint[])) AND held "
+    "GROUP BY run_id ORDER BY run_id"
+)
+
+HELD_OF_RUNS = text(
+    "SELECT id FROM alerts WHERE run_id = ANY(CAST(:run_ids AS bigint[])) AND held ORDER BY id FOR UPDATE"
 )
 
 RUN_EXISTS = text("SELECT id FROM runs WHERE id = :run_id")

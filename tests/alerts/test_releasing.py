@@ -1,6 +1,7 @@
 """Very many alerts that are no storm: they leave in batches, whoever ends the run, and no batch is lost or repeated."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -89,10 +90,59 @@ async def test_what_is_being_released_is_nobodys_to_decide(database: Database, s
     before = await fates(database)
     for decision in (holding.release_held, holding.discard_held):
         for which in (None, run_id):
-            async with database.begin() as session:
-                assert await decision(session, which, actor="root", now=NOW, request_id=None) == 0
+            assert await decide(database, decision, which) == 0
     assert await fates(database) == before
     assert await rows_of(database, "SELECT action FROM audit_events WHERE action LIKE 'HELD%'") == []
+
+
+async def decide(database: Database, decision: Callable[..., Awaitable[int]], run_id: int | None = None) -> int:
+    async with database.begin() as session:
+        return await decision(session, run_id, actor="root", now=NOW, request_id=None)
+
+
+async def test_very_many_that_an_administrator_releases_leave_in_batches(database: Database, small: Settings) -> None:
+    stormy = small.model_copy(update={"alert_storm_share": 0, "alert_storm_minimum": 1})
+    ids = await add_portfolio(database, 60, 11)
+    first = await recalculate(database, stormy)
+    await set_scores(database, dict.fromkeys(ids[:3], 30))
+    second = await recalculate(database, stormy)
+    assert await fates(database) == [(True, "OPEN", "HELD", 14)]
+    assert await decide(database, holding.release_held) == 14
+    audited = await rows_of(database, "SELECT action, run_id, changes FROM audit_events WHERE action LIKE 'HELD%'")
+    assert sorted(audited, key=str) == [
+        ("HELD_ALERTS_RELEASED", first, {"held": [11, 0]}),
+        ("HELD_ALERTS_RELEASED", second, {"held": [3, 0]}),
+    ]
+    assert await fates(database) == [(False, "OPEN", "PENDING", 4), (True, "OPEN", "HELD", 10)]
+    assert await releasing(database) == [first, second]
+    # What has been decided about is nobody's to decide any more, and stays released.
+    before = await fates(database)
+    for decision in (holding.release_held, holding.discard_held):
+        for which in (None, first, second):
+            assert await decide(database, decision, which) == 0
+    assert await fates(database) == before
+    assert [await release_next(database) for _ in range(4)] == [4, 3, 3, 0]
+    assert await fates(database) == [(False, "OPEN", "PENDING", 14)]
+    assert await releasing(database) == []
+    statement = "SELECT count(*) FROM audit_events WHERE action LIKE 'HELD%'"
+    assert await rows_of(database, statement) == [(2,)]
+
+
+async def test_very_many_are_released_or_discarded_and_never_both(database: Database, small: Settings) -> None:
+    await add_portfolio(database, 60, 11)
+    await recalculate(database, small.model_copy(update={"alert_storm_share": 0, "alert_storm_minimum": 1}))
+    # Whoever comes second waits for the first, who has marked the run by then.
+    made = await asyncio.gather(
+        *(decide(database, decision) for decision in (holding.release_held, holding.discard_held) * 2)
+    )
+    assert sorted(made) == [0, 0, 0, 11]
+    if made[1] or made[3]:
+        assert await fates(database) == [(False, "RESOLVED", "DISCARDED", 11)]
+    else:
+        assert await fates(database) == [(False, "OPEN", "PENDING", 4), (True, "OPEN", "HELD", 7)]
+        assert [await release_next(database) for _ in range(2)] == [4, 3]
+        assert await fates(database) == [(False, "OPEN", "PENDING", 11)]
+    assert await releasing(database) == []
 
 
 async def test_an_alert_that_is_being_released_keeps_its_repetition_away(database: Database, small: Settings) -> None:
