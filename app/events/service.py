@@ -110,16 +110,22 @@ async def _attribute(
     unattributed = {m.member for m in messages if m.client is None and m.member is not None}
     if not unattributed:
         return messages
+    aliases = [m for m in messages if m.type is EventType.ALIAS and m.client is None]
+    asked = unattributed.union(alias.previous for alias in aliases)
     groups = {message.client for message in messages if message.type is EventType.GROUP}
     # An identify or a group call that came with them says it as well as what is stored.
     found: defaultdict[str | None, set[str]] = defaultdict(set)
     for message in messages:
         client = message.client
-        if client is not None and message.member in unattributed and (client in known or client in groups):
+        if client is not None and message.member in asked and (client in known or client in groups):
             found[message.member].add(client)
-    for row in await _clients_of(session, unattributed):
+    for row in await _clients_of(session, asked):
         found[row.member].add(row.client)
         known[row.client], active_at[row.id] = row.id, row.last_activity_at
+    for alias in aliases:
+        # A new id that nobody knows is of the client that knows the one of before.
+        if not found[alias.member] and len(found[alias.previous]) == 1:
+            found[alias.member] |= found[alias.previous]
     # Nobody guesses between several clients of a member.
     clients = {member: next(iter(names)) for member, names in found.items() if len(names) == 1}
     return [m._replace(client=clients[m.member]) if m.client is None and m.member in clients else m for m in messages]

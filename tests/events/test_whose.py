@@ -145,6 +145,40 @@ async def test_an_alias_renames_a_member(acme: Database) -> None:
     assert await stored(acme, "unmapped_events") == []
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_whoever_goes_by_a_new_id_is_found_by_it(acme: Database, together: bool) -> None:
+    await send(acme, identify("web-1", "acme", AT))
+    events = [alias("web-1", "web-2", AT), alias("web-2", "eve", AT)]
+    events += [track(event, LATER, userId="eve", context={}) for event in ("Logged In", "Exported")]
+    for batch in [events] if together else [[event] for event in events]:
+        await send(acme, *batch)
+    assert await stored(acme, "members") == [("acme", "eve", AT, True)]
+    assert await stored(acme, "logins") == [("acme", "eve", LATER, None)]
+    assert await stored(acme, "unmapped_events") == [("TRACK", "Exported", "NOT_MAPPED", 1)]
+    assert {row[5] for row in await stored(acme, "events")} == {"acme"}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("members", "logins"),
+    [
+        # Two clients have had such a member.
+        ([("web", "acme"), ("web", "beta")], []),
+        # The new id is known in another client: it is of that one, as before.
+        ([("web", "acme"), ("eve", "beta")], [("beta", "eve", LATER, None)]),
+        ([], []),
+    ],
+)
+async def test_a_new_id_of_somebody_who_may_be_of_several_clients(
+    acme: Database, members: list[tuple[str, str]], logins: list[tuple[Any, ...]], together: bool
+) -> None:
+    await send(acme, group("beta"), *(identify(member, client, AT) for member, client in members))
+    events = [alias("web", "eve", AT), track("Logged In", LATER, userId="eve", context={})]
+    for batch in [events] if together else [[event] for event in events]:
+        await send(acme, *batch)
+    assert await stored(acme, "logins") == logins
+
+
 async def test_an_alias_merges_two_members(acme: Database) -> None:
     await send(
         acme,
