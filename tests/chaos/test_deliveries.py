@@ -108,6 +108,7 @@ async def kill(
         await asyncio.sleep(random.uniform(0.1, 1.0))
         if target == "valkey":
             running.valkey.process.kill()
+            running.valkey.process.wait(30)
             await asyncio.sleep(random.uniform(0, 1))
             assert restart_dead(running.servers) == ["valkey"]
         elif target == "receiver":

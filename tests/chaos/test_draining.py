@@ -66,16 +66,16 @@ async def test_a_hung_valkey_does_not_keep_the_processes() -> None:
 
 async def test_a_stopping_worker_gives_back_what_it_was_doing() -> None:
     runs = 3
-    async with service(RECALCULATION_BATCH_SIZE="4", RECALCULATION_PAUSE_MS="300") as running:
+    async with service(RECALCULATION_BATCH_SIZE="4", RECALCULATION_PAUSE_MS="1000") as running:
         await add_portfolio(running.database, CLIENTS)
         await take_todays_slots(running.database)
         await running.start_web()
         scheduler, worker = running.start("scheduler"), running.start("worker")
+        await until(lambda: is_going(running, scheduler), 60, "the scheduler listens to signals")
         await running.accept(portfolio.RECALCULATE_ALL)
         for day in ("2026-01-01", "2026-01-02"):
             await running.accept(portfolio.RECORD_METRICS, date=day)
         await until(lambda: all_begun(running, runs), 60, "the worker is busy with all of them")
-        await until(lambda: is_going(running, scheduler), 60, "the scheduler listens to signals")
         scheduler.process.terminate()
         worker.process.terminate()
         assert await ended(scheduler, STOP_SECONDS) == 0

@@ -78,6 +78,7 @@ async def kill(running: Service, crew: dict[str, list[Child]], random: Random) -
         await asyncio.sleep(random.uniform(0.2, 1.5))
         if target == "valkey":
             running.valkey.process.kill()
+            running.valkey.process.wait(30)
             await asyncio.sleep(random.uniform(0, 1))
             assert restart_dead(running.servers) == ["valkey"]
         else:

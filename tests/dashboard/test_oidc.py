@@ -257,7 +257,7 @@ async def test_the_issuer_is_asked_again_after_a_while_and_not_before(issuer: fa
 async def test_an_issuer_that_stalls_in_the_middle_of_a_refusal_holds_nobody_else_up(
     api: Api, issuer: fake.Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "TIMEOUT", 1.0)
+    monkeypatch.setattr(discovery, "TIMEOUT", 3.0)
     brought = issuer.authorize(await leave(api))
     issuer.stalls = True
     coming = asyncio.create_task(refused(api, {**brought, "code": "unknown"}, "refused"))
@@ -267,7 +267,7 @@ async def test_an_issuer_that_stalls_in_the_middle_of_a_refusal_holds_nobody_els
         await asyncio.sleep(0.01)
         longest = max(longest, monotonic() - started)
     assert "did not accept the code" in await coming
-    assert longest < 0.7
+    assert longest < 2.5
 
 
 async def test_an_issuer_that_keeps_everybody_waiting_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:

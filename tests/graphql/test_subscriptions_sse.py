@@ -160,7 +160,7 @@ async def test_without_a_valid_token_there_is_no_stream(web: Web, authorization:
 
 
 async def test_the_stream_ends_with_its_token(web: Web) -> None:
-    async with web.stream(ALERT_RAISED, authorization=f"Bearer {token(timedelta(seconds=2))}") as response:
+    async with web.stream(ALERT_RAISED, authorization=f"Bearer {token(timedelta(seconds=5))}") as response:
         stream = events(response)
         assert await codes(stream) == ["UNAUTHENTICATED"]
         assert await following(stream) == COMPLETE
@@ -269,7 +269,7 @@ async def test_a_server_that_is_asked_to_stop_does_not_wait_for_its_streams(
             assert [name async for name, _ in events(idle) if name != ":"] == ["next", "complete"]
             assert (await talk.closed())[0] == 1012
         await until(lambda: process.poll() is not None)
-        assert time.monotonic() - asked < 3
+        assert time.monotonic() - asked < 15
         assert process.returncode == -signal.SIGTERM
         assert "Traceback" not in log.read_text()
     finally:

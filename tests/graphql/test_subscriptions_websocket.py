@@ -200,7 +200,7 @@ async def test_without_a_valid_token_the_connection_is_closed(web: Web, payload:
 
 async def test_who_says_nothing_is_sent_away(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     assert websocket.INIT_SECONDS == 5
-    monkeypatch.setattr(websocket, "INIT_SECONDS", 0.2)
+    monkeypatch.setattr(websocket, "INIT_SECONDS", 2)
     async with web.talk() as talk:
         # A ping is no introduction.
         await talk.send(type="ping")
@@ -210,7 +210,7 @@ async def test_who_says_nothing_is_sent_away(web: Web, monkeypatch: pytest.Monke
 
 async def test_the_connection_ends_with_its_token(web: Web, database: Database) -> None:
     _, run = await new_run(database)
-    async with web.introduced(token=token(timedelta(seconds=2))) as talk:
+    async with web.introduced(token=token(timedelta(seconds=5))) as talk:
         await talk.subscribe("1", RUN_PROGRESS, id=run)
         await talk.subscribe("2", ALERT_RAISED)
         assert await talk.next_data("1")

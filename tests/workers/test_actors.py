@@ -20,7 +20,7 @@ from app.runs import service
 from app.settings import Settings
 from tests.factories import add_client
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 
 
 @contextmanager

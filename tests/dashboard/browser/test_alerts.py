@@ -71,12 +71,13 @@ async def test_open_alerts_come_first_and_the_newest_of_them_first(product: Prod
 
 async def test_more_alerts_are_shown_when_asked_for(product: Product, visit: Open) -> None:
     client, _ = await some_client(product)
-    await raise_alerts(product.database, client, *range(40))
+    # How many the demo portfolio has depends on the day.
+    await raise_alerts(product.database, client, *range(70 - await number_open(product)))
     alerts = await listed(product, "OPEN")
-    assert 60 <= len(alerts) <= 100
+    assert len(alerts) > 60
     page = (await visit("/alerts")).page
     rows = page.get_by_role("region", name="Open").get_by_role("listitem")
-    for shown in (30, 60, min(90, len(alerts))):
+    for shown in (*range(30, len(alerts), 30), len(alerts)):
         await expect(rows).to_have_count(shown)
         if shown < len(alerts):
             await page.get_by_role("button", name="Show more open alerts").click()
@@ -153,7 +154,7 @@ async def test_an_alert_appears_as_it_is_raised(product: Product, visit: Open, l
     await expect(first).to_contain_text("alert 1")
     await expect(first.get_by_role("heading")).to_have_text(name)
     # It came by itself, and the score with it.
-    assert len(person.asked) == 1
+    assert person.asked_beyond("Alerts") == []
     await expect(first.get_by_role("img")).to_have_accessible_name(re.compile(r"^Score \d+ of 100|^Not scored$"))
 
 
@@ -181,4 +182,4 @@ async def test_alerts_are_shown_for_one_owner_who_stands_in_the_address(product:
     await expect(rows.get_by_role("heading")).to_have_text([alert["client"]["name"] for alert in alerts])
     await page.go_back()
     await expect(page.get_by_label("Owner")).to_have_value("")
-    await expect(rows).to_have_count(30)
+    await expect(rows).to_have_count(min(30, await number_open(product)))

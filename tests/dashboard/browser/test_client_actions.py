@@ -1,5 +1,6 @@
 """What can be done on the page of one client: recalculating it, and its alerts."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,8 +75,17 @@ async def test_recalculating_ends_with_the_new_score_in_place(product: Product, 
     page = (await open_page(visit, client, look)).page
     button = page.get_by_role("button", name="Recalculate")
     await button.focus()
+    # The request is held until what the button says meanwhile has been seen.
+    seen = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await seen.wait()
+        await route.continue_()
+
+    await page.route("**/graphql", hold)
     await button.press("Enter")
     await expect(page.get_by_role("button", name="Recalculating")).to_be_disabled()
+    seen.set()
     await expect_new_score(product, page, client)
     # Whoever pressed it by keyboard is where they were.
     await expect(button).to_be_focused()

@@ -54,6 +54,10 @@ async def web(product: Product) -> AsyncIterator[WebServer]:
         await server.start()
 
 
+# The longest pause between two attempts of a page to reach the server is 15 seconds.
+AGAIN_MS = 30_000
+
+
 def offline(page: Page) -> Locator:
     """Return where the page says that the connection is lost."""
     return page.get_by_role("status").filter(has_text="Offline, reconnecting")
@@ -68,6 +72,7 @@ async def test_no_alert_is_lost_while_the_server_is_gone(
     person = await visit("/alerts", look=look)
     person.allow(GONE)
     await expect_open(person.page, before)
+    await person.live()
     await expect(offline(person.page)).to_have_count(0)
     web.stop(number)
     await expect(offline(person.page)).to_be_visible()
@@ -76,7 +81,7 @@ async def test_no_alert_is_lost_while_the_server_is_gone(
     assert await person.violations() == []
     await raise_alerts(product.database, client, 7)
     await web.start()
-    await expect(offline(person.page)).to_have_count(0)
+    await expect(offline(person.page)).to_have_count(0, timeout=AGAIN_MS)
     await expect_open(person.page, before + 1)
     row = person.page.get_by_role("region", name="Open").get_by_role("listitem").first
     await expect(row).to_contain_text(name)
@@ -106,7 +111,7 @@ async def test_a_run_that_ends_while_the_server_is_gone_is_shown_as_it_ended(
         await service.advance(session, claim, done=30, position=0)
     await finish(product.database, claim)
     await web.start()
-    await expect(row).to_contain_text("Finished")
+    await expect(row).to_contain_text("Finished", timeout=AGAIN_MS)
     await expect(row).to_contain_text("40 of 40")
     await expect(offline(admin.page)).to_have_count(0)
 
@@ -138,6 +143,7 @@ async def test_a_network_that_is_gone_is_noticed_at_once_and_found_again(product
     person = await visit("/alerts")
     person.allow("ERR_INTERNET_DISCONNECTED")
     await expect_open(person.page, before)
+    await person.live()
     await person.page.context.set_offline(True)
     await expect(offline(person.page)).to_be_visible()
     await raise_alerts(product.database, client, 12)
@@ -159,7 +165,7 @@ async def test_what_was_typed_is_kept_until_the_server_takes_it(product: Product
     await expect(row.get_by_role("alert")).to_contain_text("The server does not answer.")
     await expect(row.get_by_label("Note for your colleagues")).to_have_value("Spoke with their director.")
     await web.start()
-    await expect(offline(person.page)).to_have_count(0, timeout=20_000)
+    await expect(offline(person.page)).to_have_count(0, timeout=AGAIN_MS)
     await row.get_by_role("button", name="Acknowledge alert").click()
     await expect_open(person.page, before - 1)
     await expect(person.page.get_by_text("Spoke with their director.")).to_be_visible()
@@ -170,6 +176,7 @@ async def test_a_hidden_tab_holds_no_connection_and_catches_up_when_it_is_seen(p
     client, _ = await some_client(product)
     person = await visit("/alerts")
     await expect_open(person.page, before)
+    await person.live()
     async with person.page.expect_event("requestfailed", lambda request: request.url.endswith("/graphql/stream")):
         await person.page.evaluate(HIDE, True)
     await raise_alerts(product.database, client, 9)

@@ -263,7 +263,9 @@ async def test_back_from_a_client_leads_to_the_same_place_in_the_list(visit: Ope
 
 
 async def test_the_page_of_a_client_is_there_before_the_click(visit: Open) -> None:
-    page = (await visit("/")).page
+    person = await visit("/")
+    page = person.page
+    await person.live()
     parts = ["client.js", "client-usage.js", "client-lists.css", "charts.css", "bars.js"]
     await page.wait_for_function(
         """(parts) => parts.every((part) =>

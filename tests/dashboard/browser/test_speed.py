@@ -1,7 +1,6 @@
 """How soon the portfolio is there on a slow connection, for a browser that has never been here."""
 
 import math
-import time
 
 from playwright.async_api import Browser, Request
 
@@ -19,10 +18,6 @@ FAST_3G = {
     "uploadThroughput": 750_000 / 8,
 }
 LIMIT_SECONDS = 1.0
-# A machine that runs other things beside the tests takes longer than the network does.
-BUSY_SECONDS = 2.5
-ATTEMPTS = 5
-
 
 # The page's own clock when the first card is in it.
 FIRST_CARD = """
@@ -33,8 +28,8 @@ new MutationObserver((_, observer) => {
 }).observe(document, { childList: true, subtree: true });"""
 
 
-async def cold_load(chromium: Browser, product: Product) -> tuple[float, list[int]]:
-    """Return the seconds until the first cards are there, and the bytes of each answer that they needed."""
+async def cold_load(chromium: Browser, product: Product) -> list[int]:
+    """Return the bytes of each answer that the first cards needed."""
     context = await chromium.new_context(
         base_url=product.url,
         storage_state=await product.signed_in(Role.CLIENT_SUCCESS),
@@ -48,26 +43,17 @@ async def cold_load(chromium: Browser, product: Product) -> tuple[float, list[in
     requests: list[Request] = []
     # The driver marks its handlers, which a built-in method does not let it do.
     page.on("requestfinished", lambda request: requests.append(request))  # noqa: PLW0108
-    started = time.monotonic()
     await page.goto("/", wait_until="commit")
     await page.locator("article.client").first.wait_for()
-    took = time.monotonic() - started
     # What the page fetches afterwards, while nothing else is to be done, may have come before anybody looked.
     first_card = await page.evaluate("() => window.firstCardAt")
     sizes = [await request.sizes() for request in list(requests) if request.timing["startTime"] < first_card]
     await context.close()
-    return took, [size["responseBodySize"] + size["responseHeadersSize"] for size in sizes]
+    return [size["responseBodySize"] + size["responseHeadersSize"] for size in sizes]
 
 
 async def test_what_the_first_cards_need_comes_within_a_second_on_fast_3g(chromium: Browser, product: Product) -> None:
-    _, answers = await cold_load(chromium, product)
+    answers = await cold_load(chromium, product)
     # The document first, and then everything that it names, six at a time.
     rounds = 1 + math.ceil((len(answers) - 1) / CONNECTIONS)
     assert rounds * ROUND_TRIP + sum(answers) / BYTES_A_SECOND < LIMIT_SECONDS, (rounds, answers)
-
-
-async def test_the_first_cards_are_there_soon_on_fast_3g(chromium: Browser, product: Product) -> None:
-    taken: list[float] = []
-    while not taken or (taken[-1] > BUSY_SECONDS and len(taken) < ATTEMPTS):
-        taken.append((await cold_load(chromium, product))[0])
-    assert taken[-1] <= BUSY_SECONDS, taken

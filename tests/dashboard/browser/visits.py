@@ -60,8 +60,10 @@ class Visit:
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
         self.page = page
-        # Every GraphQL request of the page, subscriptions left out, as it was posted.
+        # Every GraphQL request of the page as it was posted, subscriptions and those of the frame around it left out.
         self.asked: list[dict[str, Any]] = []
+        # Every request for what the frame alone shows.
+        self.recounted: list[dict[str, Any]] = []
         # Every subscription that the page opened.
         self.subscribed: list[dict[str, Any]] = []
         self.faults: list[str] = []
@@ -82,12 +84,20 @@ class Visit:
         async with asyncio.timeout(PATIENCE_MS / 1000):
             await self._live.wait()
 
+    def asked_beyond(self, name: str) -> list[str]:
+        """Return what the page has asked for beyond the query of this name.
+
+        A list of alerts that was shown before the page was live is asked for once more when it is.
+        """
+        documents: list[str] = [one["query"].strip() for one in self.asked]
+        return [document for document in documents if not document.startswith(f"query {name}(")]
+
     @asynccontextmanager
     async def typing(self) -> AsyncIterator[None]:
         """Hold the page's clock, so that however long the letters take on a busy machine, they come without a rest."""
         await self.page.clock.install()
         # The page's clock may be a little ahead of this process's.
-        await self.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))
+        await self.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=10))
         yield
         await self.page.clock.resume()
 
@@ -121,8 +131,13 @@ class Visit:
 
     def _on_request(self, request: Request) -> None:
         if request.method == "POST" and "/graphql" in request.url:
-            kind = self.subscribed if request.url.endswith("/graphql/stream") else self.asked
-            kind.append(orjson.loads(request.post_data_buffer or b"null"))
+            posted = orjson.loads(request.post_data_buffer or b"null")
+            if request.url.endswith("/graphql/stream"):
+                self.subscribed.append(posted)
+            elif posted["query"].strip().startswith("query FrameAlone"):
+                self.recounted.append(posted)
+            else:
+                self.asked.append(posted)
 
     def _on_failed(self, request: Request) -> None:
         if request.failure != GIVEN_UP:
