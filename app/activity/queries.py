@@ -103,7 +103,17 @@ _SOURCES = (
         second="NULL",
         where="AND light <> previous_light",
     ),
-    _source("ALERT_RAISED", "alerts", at="raised_at", key="id::text", label="message", first="NULL", second="NULL"),
+    _source(
+        "ALERT_RAISED",
+        "alerts",
+        at="raised_at",
+        key="id::text",
+        label="message",
+        first="NULL",
+        second="NULL",
+        # Of the others nobody was told: their run is still to be judged, or the drop was that of a broken feed.
+        where="AND NOT held AND discarded_at IS NULL",
+    ),
     _source(
         "ALERTS_CHANGED",
         "audit_events",

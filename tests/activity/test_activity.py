@@ -1,6 +1,7 @@
 """Recent activity on the database: every kind with its sentence, pages without gaps, and work that stays bounded."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -23,6 +24,7 @@ from tests.factories import (
     add_score,
     utc,
 )
+from tests.graphql.live import alert_row
 from tests.plans import Plan, plans
 
 NOW = utc("2025-03-14T12:00")
@@ -129,6 +131,28 @@ async def test_what_did_not_change_is_not_told(database: Database) -> None:
     await add_score(database, client, date(2025, 3, 13), 88, previous_score=90, light="GREEN")
     sentences = [sentence for _, _, sentence in await all_events(database, client, 3)]
     assert sentences == ["The health score fell from 90 to 88."]
+
+
+async def test_an_alert_that_nobody_was_told_of_is_no_activity(database: Database) -> None:
+    client = await add_client(database)
+    hours = [NOW - timedelta(hours=hour) for hour in range(1, 5)]
+    told: dict[str, Any] = {"held": False, "discarded_at": None, "status": "OPEN"}
+    fates = [told, told | {"held": True}, told | {"status": "RESOLVED", "discarded_at": NOW}, told]
+    rows = [
+        alert_row(client, number) | fate | {"raised_at": at}
+        for number, (fate, at) in enumerate(zip(fates, hours, strict=True))
+    ]
+    await add_rows(database, "alerts", rows)
+    expected = [
+        (hours[0], "ALERT_RAISED", "An alert was raised. alert 0"),
+        (hours[3], "ALERT_RAISED", "An alert was raised. alert 3"),
+    ]
+    for first in (1, 2, 3):
+        assert await all_events(database, client, first) == expected
+    # Once it is released it has been raised when it was.
+    async with database.begin() as session:
+        await session.execute(text("UPDATE alerts SET held = false"))
+    assert [at for at, _, _ in await all_events(database, client, 1)] == [hours[0], hours[1], hours[3]]
 
 
 async def test_a_client_without_a_past_has_no_events(database: Database) -> None:
