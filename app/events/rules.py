@@ -221,7 +221,7 @@ def session_length(parts: Mapping[str, object], ended_at: datetime) -> tuple[dat
     """Return when a session that ended at `ended_at` began, and its length in minutes.
 
     Raises UnusableEvent where neither its length nor its beginning is given, it ended before it began, or it is longer
-    than seven days.
+    than seven days, by its length or from its beginning to its end.
     """
     started_at, minutes, seconds = (parts.get(part) for part in ("started_at", "duration_minutes", "duration_seconds"))
     if minutes is None and isinstance(seconds, Decimal):
@@ -229,8 +229,11 @@ def session_length(parts: Mapping[str, object], ended_at: datetime) -> tuple[dat
     if isinstance(started_at, datetime):
         if started_at > ended_at:
             raise UnusableEvent("started_at is after the session's end")
+        elapsed = _minutes(Decimal((ended_at - started_at) // timedelta(microseconds=1)) / 1_000_000)
+        # A length that is given says nothing of when the login was, which is the beginning.
+        check_length(elapsed)
         if not isinstance(minutes, Decimal):
-            minutes = _minutes(Decimal((ended_at - started_at) // timedelta(microseconds=1)) / 1_000_000)
+            minutes = elapsed
     if not isinstance(minutes, Decimal):
         raise UnusableEvent("duration_minutes is missing, and so are duration_seconds and started_at: give one of them")
     check_length(minutes)

@@ -305,6 +305,7 @@ ENDED = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
             datetime(2026, 3, 15, 11, 0, tzinfo=UTC),
             "5",
         ),
+        ({"duration_minutes": Decimal(5), "started_at": ENDED - timedelta(days=7)}, ENDED - timedelta(days=7), "5"),
     ],
 )
 def test_when_a_session_began_and_how_long_it_was(parts: dict[str, object], begun_at: datetime, minutes: str) -> None:
@@ -327,6 +328,16 @@ def test_when_a_session_began_and_how_long_it_was(parts: dict[str, object], begu
         ),
         ({"duration_minutes": Decimal("10080.000001")}, "the session is longer than 10080 minutes"),
         ({"duration_seconds": Decimal(604_801)}, "the session is longer than 10080 minutes"),
+        ({"started_at": ENDED - timedelta(days=7, seconds=1)}, "the session is longer than 10080 minutes"),
+        # A beginning that is said is that of the login, however short the session was.
+        (
+            {"duration_minutes": Decimal(10), "started_at": ENDED - timedelta(days=7, seconds=1)},
+            "the session is longer than 10080 minutes",
+        ),
+        (
+            {"duration_seconds": Decimal(10), "started_at": datetime(2020, 1, 1, tzinfo=UTC)},
+            "the session is longer than 10080 minutes",
+        ),
     ],
 )
 def test_a_session_that_cannot_be(parts: dict[str, object], reason: str) -> None:
