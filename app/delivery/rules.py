@@ -1,4 +1,4 @@
-"""When a delivery is attempted again, how a webhook is signed, and which addresses it may go to: pure functions."""
+"""When a delivery is attempted again, how a webhook is signed, where it may go, and what is kept of its answer."""
 
 import base64
 import binascii
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import unquote, unquote_plus, urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,10 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 SECRET_PREFIX = "whsec_"  # noqa: S105 - What every secret begins with.
 # What the Standard Webhooks specification asks of a secret.
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
+
+# What stands in a receiver's answer for the URL, and of how many characters a part of it, or its beginning, may be a
+# secret: fewer would take away ordinary words.
+_PLACEHOLDER, _SHORTEST_SECRET = b"[url]", 6
 
 # Global unicast is the only part of IPv6 in which hosts of the internet have their addresses.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
@@ -96,6 +101,30 @@ def signatures(keys: Sequence[bytes], name: str, timestamp: int, body: bytes) ->
     content = b".".join((name.encode(), str(timestamp).encode(), body))
     digests = (hmac.new(key, content, hashlib.sha256).digest() for key in keys)
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+
+
+def without_url(answer: bytes, url: str) -> bytes:
+    """Return an answer with a placeholder for whatever it repeats of the URL behind its host, which may be a secret.
+
+    That is the path with and without the query, and each of their parts that is long enough to be a secret, as they are
+    and decoded. The end of the answer may hold the beginning of one.
+    """
+    parts = urlsplit(url)
+    pieces = [*parts.path.split("/"), parts.query, *(pair.partition("=")[2] for pair in parts.query.split("&"))]
+    found = {piece for piece in pieces if len(piece) >= _SHORTEST_SECRET}
+    if len(parts.path) > 1:
+        found |= {parts.path, f"{parts.path}?{parts.query}".rstrip("?")}
+    spelled = {form.encode().lower() for text in found for form in (text, unquote(text), unquote_plus(text))}
+    longest_first = sorted(spelled, key=len, reverse=True)
+    kept, at, lowered = bytearray(), 0, answer.lower()
+    while at < len(answer):
+        rest = lowered[at:]
+        if len(rest) >= _SHORTEST_SECRET and any(text.startswith(rest) for text in longest_first):
+            return bytes(kept + _PLACEHOLDER)
+        known = next((text for text in longest_first if rest.startswith(text)), None)
+        kept += answer[at : at + 1] if known is None else _PLACEHOLDER
+        at += 1 if known is None else len(known)
+    return bytes(kept)
 
 
 def is_public(address: str) -> bool:

@@ -17,7 +17,7 @@ import h11
 from app.delivery.channels import Channel
 from app.delivery.models import AttemptOutcome
 from app.delivery.outcomes import Outcome
-from app.delivery.rules import is_public, parse_retry_after, signatures
+from app.delivery.rules import is_public, parse_retry_after, signatures, without_url
 
 # For everything together: resolving, connecting, sending, and reading the answer.
 TIMEOUT_SECONDS = 10.0
@@ -46,10 +46,17 @@ class BlockedError(Exception):
 class _Heard:
     """What a receiver has said until now, kept whatever becomes of the rest."""
 
+    url: str = field(repr=False)
     # The first 500 bytes as they came, HTTP or not.
     raw: bytearray = field(default_factory=bytearray)
     response: h11.Response | None = None
     body: bytearray = field(default_factory=bytearray)
+
+    def answer(self) -> bytes:
+        """Return the first 500 bytes of what was said: of the body if there is a head, else of whatever came."""
+        said = self.raw if self.response is None else self.body
+        # Many a server tells whoever asks for an unknown path what the path was.
+        return without_url(bytes(said[:ANSWER_BYTES]), self.url)[:ANSWER_BYTES]
 
 
 def resolver(executor: Executor | None = None) -> Resolve:
@@ -80,7 +87,7 @@ async def send(
     The host is resolved once, and every address vetted unless the host is an allowed one; the connection goes to one of
     those addresses. No redirect is followed and no proxy used. `seconds` are for all of it.
     """
-    heard = _Heard()
+    heard = _Heard(channel.url)
     try:
         async with asyncio.timeout(seconds):
             response = await _send(
@@ -93,11 +100,11 @@ async def send(
                 patience=seconds * CONNECT_SHARE,
                 heard=heard,
             )
-        return _judge(response, heard.body, now)
+        return _judge(response, heard, now)
     except TimeoutError:
         # Only the body can be missing behind a head, which tells what was decided.
         if heard.response is not None:
-            return _judge(heard.response, heard.body, now)
+            return _judge(heard.response, heard, now)
         return _unreachable(f"The receiver did not answer within {seconds:g} seconds.", heard)
     except BlockedError:
         problem = "The host stands for an internal address. ALERT_ALLOWED_HOSTS lists those that may be reached."
@@ -119,7 +126,7 @@ async def send(
 
 
 def _unreachable(problem: str, heard: _Heard | None = None) -> Outcome:
-    answer = bytes(heard.raw) if heard is not None and heard.raw else None
+    answer = heard.answer() if heard is not None and heard.raw else None
     return Outcome(AttemptOutcome.UNREACHABLE, answer=answer, problem=problem)
 
 
@@ -249,8 +256,8 @@ async def _next(
     return cast("h11.Event | type[h11.PAUSED]", event)
 
 
-def _judge(response: h11.Response, body: bytearray, now: datetime) -> Outcome:
-    status, answer = response.status_code, bytes(body[:ANSWER_BYTES])
+def _judge(response: h11.Response, heard: _Heard, now: datetime) -> Outcome:
+    status, answer = response.status_code, heard.answer()
     if 200 <= status < 300:
         return Outcome(AttemptOutcome.DELIVERED, status, answer)
     asked = next((value for key, value in response.headers if key == b"retry-after"), None)

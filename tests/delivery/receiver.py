@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -43,6 +45,8 @@ class Receiver:
     # What is sent for the first requests, in order, and for all others.
     answers: list[bytes] = field(default_factory=list)
     then: bytes = OK
+    # Whether all others are answered with where they went, as common servers do for an unknown path.
+    echo: bool = False
     # Seconds between the bytes of an answer.
     drip: float = 0.0
     # Whether the connection stays open behind the answer.
@@ -58,7 +62,7 @@ class Receiver:
             writer.close()
             return
         self.requests.append(request)
-        sent = self.answers.pop(0) if self.answers else self.then
+        sent = self.answers.pop(0) if self.answers else self._echo(request) if self.echo else self.then
         try:
             for byte in [sent] if not self.drip else [bytes([number]) for number in sent]:
                 writer.write(byte)
@@ -71,6 +75,11 @@ class Receiver:
             pass
         finally:
             writer.close()
+
+    def _echo(self, request: Request) -> bytes:
+        target = request.target
+        lines = f"Cannot POST {target}", escape(target), unquote(target), str(dict(parse_qsl(urlsplit(target).query)))
+        return answer("404 Not Found", "\n".join(lines).encode())
 
     async def _read(self, reader: asyncio.StreamReader) -> Request:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

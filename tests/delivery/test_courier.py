@@ -359,19 +359,32 @@ async def test_an_owner_gets_a_mail(database: Database, owner: str) -> None:
     assert await statuses(database) == [("owners", "DELIVERED", 1)]
 
 
+@pytest.mark.parametrize(
+    ("path", "answered"),
+    [
+        (None, None),
+        (
+            "/hooks/hunter2-%7e-hunter2?key=hunter2&other=hunter2",
+            "Cannot POST [url]\n[url]?key=[url]&amp;other=[url]\n[url]\n{'key': '[url]', 'other': '[url]'}",
+        ),
+        # The 500 bytes that are kept end in the middle of what must not be.
+        (f"/hooks/{'hunter2' * 30}", "Cannot POST [url]\n[url]\n[url]"),
+        (f"/hooks/{'hunter2' * 100}", "Cannot POST [url]"),
+    ],
+)
 async def test_nothing_of_a_channels_url_reaches_the_database_or_the_log(
-    database: Database, capfd: pytest.CaptureFixture[str]
+    database: Database, receiver: Receiver, capfd: pytest.CaptureFixture[str], path: str | None, answered: str | None
 ) -> None:
-    port = closed_port()
-    secret = Channel(
-        "ops", ChannelKind.WEBHOOK, f"http://127.0.0.1:{port}/hunter2?key=hunter2", (KEY,), mode=ChannelMode.EACH
-    )
+    receiver.echo = True
+    host = f"127.0.0.1:{closed_port() if path is None else receiver.port}"
+    url = f"http://{host}{path or '/hunter2?key=hunter2'}"
+    secret = Channel("ops", ChannelKind.WEBHOOK, url, (KEY,), mode=ChannelMode.EACH)
     async with courier(database, secret) as running:
         await queue(database, await add_alert(database))
         await run_through(running)
-    assert await attempts(database) == [
-        (1, "UNREACHABLE", None, None, "No connection to the receiver: it was refused.")
-    ]
+    refused = (1, "UNREACHABLE", None, None, "No connection to the receiver: it was refused.")
+    echoed = (1, "REFUSED", 404, answered, "The receiver answered with the status 404.")
+    assert await attempts(database) == [refused if path is None else echoed]
     for table in ("channels", "deliveries", "delivery_attempts", "audit_events"):
         for row in await rows_of(database, f"SELECT row_to_json(t)::text FROM {table} AS t"):
             assert "hunter2" not in row[0]

@@ -92,6 +92,49 @@ def test_no_retry_after_breaks_anything(value: str) -> None:
     assert found is None or found >= timedelta()
 
 
+URL = "https://hooks.example.com/hooks/T0KEN%2Fa?key=s3cret+k%C3%A9y&b=1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (b"Cannot POST /hooks/T0KEN%2Fa?key=s3cret+k%C3%A9y&b=1", b"Cannot POST [url]"),
+        (
+            b"Cannot POST /hooks/T0KEN%2Fa?key=s3cret+k%C3%A9y&amp;b=1</pre>",
+            b"Cannot POST [url]?key=[url]&amp;b=1</pre>",
+        ),
+        (b"No route for '/hooks/t0ken%2fa'.", b"No route for '[url]'."),
+        ("/hooks/T0KEN/a?key=s3cret kéy&b=1".encode(), b"[url]"),
+        (b"token: T0KEN%2Fa, T0KEN/a", b"token: [url], [url]"),
+        ('{"key": "s3cret kéy"}'.encode(), b'{"key": "[url]"}'),
+        (b"/hooks/T0KEN%2Fa" * 3, b"[url]" * 3),
+        # It breaks off in the middle.
+        (b"Cannot POST /hooks/T0KEN%2", b"Cannot POST [url]"),
+        (b"Cannot POST /hooks/T0KEN%2Fa?key=s3cr", b"Cannot POST [url]"),
+        (b"token: T0KEN", b"token: T0KEN"),
+        (b"token: T0KEN%", b"token: [url]"),
+        (b"The hooks are down, key=b", b"The hooks are down, key=b"),
+        (b"\0\xff", b"\0\xff"),
+        (b"", b""),
+    ],
+)
+def test_an_answer_that_echoes_the_url_is_kept_without_it(answer: bytes, kept: bytes) -> None:
+    assert rules.without_url(answer, URL) == kept
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example.com", "https://hooks.example.com/", "https://a.example/?"])
+def test_a_url_without_a_path_changes_no_answer(url: str) -> None:
+    answer = b"POST / https://hooks.example.com/ ?"
+    assert rules.without_url(answer, url) == answer
+
+
+@given(st.text("/abc%2?=&", max_size=30), st.integers(0, 60))
+def test_no_path_is_kept_wherever_the_answer_ends(tail: str, end: int) -> None:
+    url = f"https://hooks.example.com/s3cret-t0ken{tail}"
+    answer = f"Cannot POST {url.removeprefix('https://hooks.example.com')} here".encode()
+    assert b"s3cret" not in rules.without_url(answer[:end], url)
+
+
 def test_a_signature_is_that_of_the_specifications_own_example() -> None:
     found = rules.signatures([KEY], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
