@@ -1,10 +1,12 @@
 """Segment's HTTP tracking API: `POST /v1/batch` and one address for each type of message."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from math import isfinite
 from typing import Any
 from uuid import uuid4
 
@@ -38,6 +40,10 @@ MAX_UNKNOWN_BYTES = 4 * MAX_BODY_BYTES
 MAX_EVENTS = 2_000
 # Senders give up on a request after 10 to 15 seconds, and send it again.
 PATIENCE_SECONDS = 8
+# What is read in the place of a number that JSON does not have, and cannot be written.
+_NO_NUMBER = object()
+# Integers have 64 bits, and larger ones are floats; none within them has more characters.
+_INTEGERS, _INTEGER_LENGTH = range(-(2**63), 2**64), 20
 
 REGISTRY = CollectorRegistry()
 EVENTS = Counter("client_health_events", "Events that were sent in.", ["outcome"], registry=REGISTRY)
@@ -188,17 +194,48 @@ def _parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, "BAD_REQUEST", f"The body is not JSON: {error}.") from error
+        # Python and others write NaN and halves of surrogate pairs: of all events, only those that hold them are wrong.
+        try:
+            return json.loads(body.decode(), parse_int=_integer, parse_float=_float, parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            raise Refusal(400, "BAD_REQUEST", f"The body is not JSON: {error}.") from error
+
+
+def _integer(digits: str) -> object:
+    if len(digits) <= _INTEGER_LENGTH and (number := int(digits)) in _INTEGERS:
+        return number
+    return _float(digits)
+
+
+def _float(digits: str) -> object:
+    number = float(digits)
+    return number if isfinite(number) else _NO_NUMBER
+
+
+def _no_number(_name: str) -> object:
+    return _NO_NUMBER
 
 
 def _check_size(event: object) -> None:
     try:
         size = len(orjson.dumps(event))
     except orjson.JSONEncodeError as error:
-        # What may be read is nested four times as deeply as what may be written.
-        raise UnusableEvent("the event is nested too deeply") from error
+        raise UnusableEvent(_why_not_written(event)) from error
     if size > MAX_EVENT_BYTES:
         raise UnusableEvent(f"the event is larger than {MAX_EVENT_BYTES} bytes")
+
+
+def _why_not_written(event: object) -> str:
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "the event holds half of a surrogate pair, which is no character"
+    except TypeError:
+        return "the event holds NaN, Infinity or a number that is too large: JSON has none of these"
+    except RecursionError:
+        pass
+    # What may be read is nested four times as deeply as what may be written.
+    return "the event is nested too deeply"
 
 
 def _batch(content: Any) -> list[object]:
@@ -218,4 +255,5 @@ def _stored(accepted: int) -> str:
 
 def _text(content: object, name: str) -> str | None:
     value = content.get(name) if isinstance(content, dict) else None
-    return value[:200] if isinstance(value, str) else None
+    # An answer has no half of a surrogate pair, either.
+    return value[:200].encode(errors="replace").decode() if isinstance(value, str) else None
