@@ -48,12 +48,24 @@ TELL_HELD = text(
 # Two processes that start at once write their channels one after the other; what reads or refers to them goes on.
 LOCK_CHANNELS = text("LOCK TABLE channels IN SHARE ROW EXCLUSIVE MODE")
 
+_GIVEN = (
+    "jsonb_to_recordset(CAST(:channels AS jsonb)) AS new(name text, kind text, mode text, "
+    "engagement_models text[], risks text[], to_owner boolean, digest_at time, fingerprint text)"
+)
+
+# What another file says of the channels that are configured now.
+REPLACED = text(
+    f"SELECT c.name, new.name IS NULL AS removed FROM channels AS c LEFT JOIN {_GIVEN} ON new.name = c.name "
+    "WHERE c.configured AND (c.kind, c.mode, c.engagement_models, c.risks, c.to_owner, c.digest_at, "
+    "encode(c.fingerprint, 'hex')) IS DISTINCT FROM (new.kind, new.mode, new.engagement_models, new.risks, "
+    "new.to_owner, new.digest_at, new.fingerprint) ORDER BY c.name"
+)
+
 # A channel that was disabled is enabled by another URL or other secrets, and by nothing else that changes.
 MIRROR = text(
     "INSERT INTO channels (name, kind, mode, engagement_models, risks, to_owner, digest_at, fingerprint, configured) "
     "SELECT name, kind, mode, engagement_models, risks, to_owner, digest_at, decode(fingerprint, 'hex'), true "
-    "FROM jsonb_to_recordset(CAST(:channels AS jsonb)) AS new(name text, kind text, mode text, "
-    "engagement_models text[], risks text[], to_owner boolean, digest_at time, fingerprint text) "
+    f"FROM {_GIVEN} "
     "ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, mode = excluded.mode, "
     "engagement_models = excluded.engagement_models, risks = excluded.risks, to_owner = excluded.to_owner, "
     "digest_at = excluded.digest_at, fingerprint = excluded.fingerprint, configured = true, "

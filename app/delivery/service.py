@@ -84,7 +84,8 @@ async def _count(session: AsyncSession, statement: TextClause, **values: object)
 async def mirror(session: AsyncSession, channels: Sequence[Channel]) -> None:
     """Write down what may be known of the configured channels, and that there are no others.
 
-    What is due on a channel that is no longer configured waits for a week for its return.
+    What is due on a channel that is no longer configured waits for a week for its return. What that takes away or
+    changes is logged: whoever has started with another file than the others does it for all of them.
     """
     rows = [
         {
@@ -99,8 +100,12 @@ async def mirror(session: AsyncSession, channels: Sequence[Channel]) -> None:
         }
         for channel in channels
     ]
+    given = orjson.dumps(rows).decode()
     await session.execute(queries.LOCK_CHANNELS)
-    await session.execute(queries.MIRROR, {"channels": orjson.dumps(rows).decode()})
+    if replaced := await fetch(session, queries.REPLACED, channels=given):
+        removed = [row.name for row in replaced if row.removed]
+        log.warning("channels_replaced", removed=removed, changed=[row.name for row in replaced if not row.removed])
+    await session.execute(queries.MIRROR, {"channels": given})
     await session.execute(queries.FORGET, {"names": [channel.name for channel in channels]})
 
 
