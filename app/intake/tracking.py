@@ -112,8 +112,8 @@ class Tracking:
                     # Whoever shows no key before the body is read gets none of the room of those who do.
                     with self._unknown.room(size):
                         content = _parsed(await _body(request))
-                    found = content.get("writeKey") if isinstance(content, dict) else None
-                    key_id = await self._key(found if isinstance(found, str) else None)
+                        found = content.get("writeKey") if isinstance(content, dict) else None
+                        key_id = await self._key(found if isinstance(found, str) else None)
                     with self._pending.room(size):
                         return await self._store(request, content, key_id)
                 key_id = await self._key(presented_key(authorization))

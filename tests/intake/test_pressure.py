@@ -27,7 +27,7 @@ TOO_LATE = {"code": "UNAVAILABLE", "message": "The events could not be stored in
 # How many requests of unknown length are taken at once.
 FITTING = tracking.MAX_PENDING_BYTES // tracking.MAX_BODY_BYTES
 # Whoever waits for the table, and what it was that waits.
-WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass"
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = CAST($1 AS regclass)"
 
 
 def page(message_id: str) -> Event:
@@ -36,13 +36,13 @@ def page(message_id: str) -> Event:
 
 
 @asynccontextmanager
-async def held(database: Database) -> AsyncIterator[asyncpg.Connection]:
-    """Keep everybody from storing an event until the end of the block."""
+async def held(database: Database, table: str = "events") -> AsyncIterator[asyncpg.Connection]:
+    """Keep everybody from storing an event, or from using another table, until the end of the block."""
     url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE events")
+            await connection.execute(f"LOCK TABLE {table}")
             yield connection
     finally:
         await connection.close()
@@ -50,7 +50,7 @@ async def held(database: Database) -> AsyncIterator[asyncpg.Connection]:
 
 async def waits(connection: asyncpg.Connection) -> int:
     """Return the process that waits for the table, once there is one."""
-    return int(await until(lambda: connection.fetchval(WAITING), 60, "somebody waits for the table"))
+    return int(await until(lambda: connection.fetchval(WAITING, "events"), 60, "somebody waits for the table"))
 
 
 async def packed(intake: Intake, message_id: str) -> httpx2.Response:
@@ -91,6 +91,32 @@ async def test_more_than_fits_has_to_wait_and_nothing_is_lost(intake: Intake, mo
     for task in refused:
         assert (await packed(intake, sent[task])).status_code == 200
     assert {name for (name,) in await intake.rows(STORED)} == {"first", "short", *names}
+
+
+async def test_bodies_of_senders_without_a_key_have_room_until_it_is_found(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 100)
+    fitting = tracking.MAX_UNKNOWN_BYTES // tracking.MAX_BODY_BYTES
+
+    async def keyed(message_id: str) -> httpx2.Response:
+        body = gzip.compress(orjson.dumps({"batch": [page(message_id)], "writeKey": intake.key}))
+        return await intake.http.post("/v1/batch", content=body, headers={"Content-Encoding": "gzip"}, timeout=120)
+
+    async with held(intake.database, "write_keys") as connection:
+        sent = [asyncio.create_task(keyed(f"m{number}")) for number in range(fitting)]
+
+        async def all_wait() -> bool:
+            waiting = await connection.fetchval(f"SELECT count(*) FROM ({WAITING}) AS waiting", "write_keys")
+            return int(waiting) == fitting
+
+        await until(all_wait, 60, "the key of every body is looked for")
+        late = await keyed("late")
+        assert (late.status_code, late.headers["retry-after"]) == (429, "1")
+    assert [(await task).status_code for task in sent] == [200] * fitting
+    assert await intake.rows(STORED) == [(f"m{number}",) for number in range(fitting)]
+    # Their room is free again.
+    assert (await keyed("late")).status_code == 200
 
 
 async def test_a_slow_database_is_told_of_and_the_same_events_may_be_sent_again(
