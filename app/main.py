@@ -90,12 +90,7 @@ def create_app(settings: Settings) -> Starlette:
         send_jobs=jobs.send,
     )
     policies: dict[int, Policy] = {}
-    live = Hub(
-        database.read,
-        every=timedelta(milliseconds=settings.live_poll_ms),
-        # A worker that takes longer to write an alert than its lease lasts is refused.
-        overlap=timedelta(seconds=settings.run_lease_seconds),
-    )
+    live = Hub(database.read, every=timedelta(milliseconds=settings.live_poll_ms))
 
     async def make_context(request: HTTPConnection, viewer: Viewer | ExpectedError) -> Context:
         return Context(

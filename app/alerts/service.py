@@ -149,13 +149,13 @@ async def by_ids(connection: AsyncConnection | AsyncSession, ids: Sequence[int])
     return {row.id: row for row in await fetch(connection, queries.BY_IDS, ids=list(ids))}
 
 
-async def written_since(connection: AsyncConnection, since: datetime | None) -> tuple[datetime, Sequence[Row[Any]]]:
-    """Return the database's time, and the alerts written at or after `since` in the order in which they were written.
+async def written_since(connection: AsyncConnection, since: datetime | None) -> tuple[datetime, Sequence[int]]:
+    """Return the database's time, and the ids of the alerts that were written or released at or after `since`.
 
-    Without `since` there are no alerts in the answer.
+    They are in that order. Without `since` there are none.
     """
-    rows = await fetch(connection, queries.WRITTEN_SINCE, since=since)
-    return rows[0].looked_at, [row for row in rows if row.id is not None]
+    (row,) = await fetch(connection, queries.WRITTEN_SINCE, since=since)
+    return row.looked_at, row.ids
 
 
 async def acknowledge(

@@ -27,6 +27,11 @@ from app.graphql.loaders import runs_by_ids
 # Alerts that may wait for one subscriber. All who wait share the rows, and one recalculation may raise thousands.
 MAX_WAITING = 10_000
 
+# How long an alert may have been written before it can be seen. A release is over in ten seconds in the scheduler. In
+# the web process four statements follow each other from there to the end, each of which has STATEMENT_TIMEOUT_SECONDS.
+# No timeout bounds a worker's batch, which has its locks by then and only its own rows to write.
+OVERLAP = timedelta(minutes=1)
+
 AnyInbox = TypeVar("AnyInbox", "RunInbox", "AlertInbox")
 
 _log = structlog.get_logger(__name__)
@@ -125,21 +130,11 @@ class AlertInbox(Inbox):
 
 
 class Hub:
-    """The subscribers of one web process, and the task that looks for them.
+    """The subscribers of one web process, and the task that looks for them. `read` opens a connection."""
 
-    `read` opens a connection. `overlap` is how long an alert may be written before it can be seen.
-    """
-
-    def __init__(
-        self,
-        read: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
-        *,
-        every: timedelta,
-        overlap: timedelta,
-    ) -> None:
+    def __init__(self, read: Callable[[], AbstractAsyncContextManager[AsyncConnection]], *, every: timedelta) -> None:
         self._read = read
         self._every = every.total_seconds()
-        self._overlap = overlap
         self._inboxes: set[RunInbox | AlertInbox] = set()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -242,12 +237,14 @@ class Hub:
         last = self._looked_at
         if last is None:
             last, _ = await alerts.written_since(connection, None)
-        now, rows = await alerts.written_since(connection, last - self._overlap)
-        new = [] if self._looked_at is None else [row for row in rows if row.id not in self._seen]
+        now, ids = await alerts.written_since(connection, last - OVERLAP)
+        unseen = [] if self._looked_at is None else [id_ for id_ in ids if id_ not in self._seen]
+        rows = await alerts.by_ids(connection, unseen) if unseen else {}
+        new = [rows[id_] for id_ in unseen if id_ in rows]
         of_clients = await clients.by_ids(connection, sorted({row.client_id for row in new})) if new else {}
-        # All rows that the next look can find and this one has seen are among these. A clock that was set back must
+        # All alerts that the next look can find and this one has seen are among these. A clock that was set back must
         # not bring up older ones again.
-        self._looked_at, self._seen = max(now, last), {row.id for row in rows}
+        self._looked_at, self._seen = max(now, last), set(ids)
         return [Raised(row, of_clients.get(row.client_id)) for row in new]
 
 

@@ -132,7 +132,7 @@ async def test_client_success_decides_nothing(api: Api, portfolio: Database) -> 
 async def test_subscribers_are_told_of_what_is_released_and_not_of_what_is_discarded(portfolio: Database) -> None:
     run_id, other_id = await add_run(portfolio), await add_run(portfolio)
     client = await client_numbered(portfolio, 6)
-    hub = Hub(portfolio.read, every=timedelta(milliseconds=50), overlap=timedelta(seconds=15))
+    hub = Hub(portfolio.read, every=timedelta(milliseconds=50))
 
     async def decide_about(decision: Any, run: int) -> None:
         async with portfolio.begin() as session:
