@@ -2,7 +2,7 @@
 
 import { LISTED_ALERT } from "./alert-fragments.js";
 import { gql } from "./api.js";
-import { raised, resync } from "./frame.js";
+import { catchUp, raised, resync } from "./frame.js";
 import { classes, html } from "./html.js";
 import { useConnection, useSubscription } from "./live.js";
 import { Icon, notify } from "./ui.js";
@@ -26,6 +26,7 @@ export default function Live() {
       }
       raised(alert);
     },
+    connected: catchUp,
     resync,
   });
   // While all is well it is silent.

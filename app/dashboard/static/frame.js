@@ -1,8 +1,9 @@
 /** What surrounds every page: the navigation, who is signed in, the state of the live connection, and new alerts. */
 
-import { ask, FRAME, gql } from "./api.js";
+import { ask, FRAME, gql, onChange } from "./api.js";
 import { label } from "./format.js";
 import { html, useEffect, useRef, useState } from "./html.js";
+import { outdate } from "./query.js";
 import { Link, useLocation } from "./router.js";
 import { Icon, notify, Notices } from "./ui.js";
 
@@ -25,6 +26,9 @@ const PAGES = [
 
 // How long after a failure the live connection's module is asked for again, in milliseconds.
 const RETRY_MS = 4_000;
+// A calculation of all clients may raise hundreds of alerts, one after the other: what they change is asked for once in
+// this time, in milliseconds.
+const SOON_MS = 1_000;
 
 let shown = { viewer: null, openAlerts: null };
 const watchers = new Set();
@@ -45,17 +49,49 @@ export function addOpenAlerts(difference) {
 
 /** Passes on an alert that the live connection brings: a new one, or one that was held and did not count until now. */
 export function raised(alert) {
-  if (alert.status === "OPEN") addOpenAlerts(1);
+  outdate();
+  // An answer that was read since the alert was written has counted it already.
+  recountSoon();
   for (const { next } of alertListeners) next?.(alert);
 }
 
 /** Has everything asked for again that may have changed unheard: by the page, or else what the frame shows of it. */
 export function resync() {
-  if (alertListeners.size === 0) {
-    // Should the connection be lost once more, this is done again after it.
-    ask(FRAME_ALONE).then(showFrame, (error) => console.info(error.message));
-  }
+  outdate();
+  if (alertListeners.size === 0) recount();
   for (const listener of alertListeners) listener.resync?.();
+}
+
+/** Has everything asked for again if an alert was raised after the page was answered and before it was live. */
+export async function catchUp() {
+  const before = shown.openAlerts;
+  // The page of alerts sees to that by itself.
+  if (before === null || location.pathname === "/alerts") return;
+  await recount();
+  if (shown.openAlerts !== before) resync();
+}
+
+let recounting = 0;
+
+function recountSoon() {
+  recounting ||= setTimeout(() => {
+    recounting = 0;
+    recount();
+  }, SOON_MS);
+}
+
+/** Asks for what the frame shows. */
+async function recount() {
+  // An answer that was under way while something was changed here may not know of it.
+  const settled = onChange(recountSoon);
+  try {
+    showFrame(await ask(FRAME_ALONE));
+  } catch (error) {
+    // Should the connection be lost once more, this is done again after it.
+    console.info(error.message);
+  } finally {
+    settled();
+  }
 }
 
 /** Calls `next(alert)` for each alert that is raised, and `resync()` when some may have been missed. */
@@ -67,10 +103,7 @@ export function useRaisedAlerts(next, resync) {
   });
 }
 
-/**
- * Calls `refetch` when alerts were raised or may have been missed, once a second at most: a calculation of all clients
- * may raise hundreds, one after the other.
- */
+/** Calls `refetch` when alerts were raised or may have been missed, once a second at most. */
 export function useRefetchOnAlerts(refetch) {
   useRaisedAlerts(useRefetchSoon(refetch), refetch);
 }
@@ -85,7 +118,7 @@ export function useRefetchSoon(refetch) {
     timer.current ||= setTimeout(() => {
       timer.current = 0;
       latest.current();
-    }, 1_000);
+    }, SOON_MS);
   };
 }
 

@@ -2,9 +2,9 @@
  * Live updates: GraphQL subscriptions as server-sent events over `fetch`, which can POST where EventSource cannot.
  *
  * A subscription reconnects by itself. What happened in between is not sent again, so after each reconnect, and after
- * a first connection that took more than one attempt, its owner is told to ask anew (`resync`). While the tab is
- * hidden the connection is closed: a browser has six connections to a server over all of its tabs, and streams that
- * nobody sees would take them from pages that somebody does.
+ * a first connection that had to wait, its owner is told to ask anew (`resync`). While the tab is hidden the connection
+ * is closed: a browser has six connections to a server over all of its tabs, and streams that nobody sees would take
+ * them from pages that somebody does.
  */
 
 import { ApiError, errorIn, signedOutOr } from "./api.js";
@@ -24,14 +24,15 @@ const watchers = new Set();
 /**
  * Subscribes, and returns a function that ends it.
  *
- * `next(data)` gets each event, `resync()` is called after each reconnect, `complete()` when the server has ended the
- * subscription, `failed(error)` when it refuses for good, and `status(state)` says "live" or "offline".
+ * `next(data)` gets each event, `connected()` is called when the first attempt succeeds at once and `resync()` after
+ * every later connection, `complete()` when the server has ended the subscription, `failed(error)` when it refuses for
+ * good, and `status(state)` says "live" or "offline".
  */
-export function subscribe(document, variables, { next, resync, complete, failed, status } = {}) {
+export function subscribe(document, variables, { next, connected: first, resync, complete, failed, status } = {}) {
   const key = Symbol("subscription");
   let attempts = 0;
   let connected = false;
-  let everConnected = false;
+  let waited = false;
   let ended = false;
   let connection = null;
   let timer = 0;
@@ -44,17 +45,19 @@ export function subscribe(document, variables, { next, resync, complete, failed,
 
   async function connect() {
     clearTimeout(timer);
-    if (ended || connection !== null || globalThis.document.hidden) return;
+    if (ended || connection !== null) return;
+    const late = waited;
+    waited = true;
+    if (globalThis.document.hidden) return;
     const controller = new AbortController();
     connection = controller;
     try {
       await read(document, variables, controller, {
         opened() {
-          const late = everConnected || attempts > 0;
           attempts = 0;
           tell("live");
           if (late) resync?.();
-          everConnected = true;
+          else first?.();
         },
         next(payload) {
           const error = errorIn(payload);
@@ -125,7 +128,7 @@ export function useSubscription(document, variables, handlers) {
   useEffect(() => {
     if (document === null) return undefined;
     const forward = (name) => (...values) => latest.current[name]?.(...values);
-    const names = ["next", "resync", "complete", "failed", "status"];
+    const names = ["next", "connected", "resync", "complete", "failed", "status"];
     return subscribe(document, variables, Object.fromEntries(names.map((name) => [name, forward(name)])));
   }, [document, JSON.stringify(variables)]);
 }
