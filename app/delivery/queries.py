@@ -204,10 +204,21 @@ BEGIN_DIGEST = text(
     "AND (digested_at IS NULL OR digested_at < :moment) RETURNING name"
 )
 
-DISCARD_RESOLVED = text(
-    "UPDATE deliveries AS d SET status = 'DISCARDED', finished_at = clock_timestamp(), reason = :reason "
-    "FROM alerts AS a WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL "
-    "AND a.id = d.alert_id AND a.status = 'RESOLVED'"
+
+def _discard_waiting(where: str) -> TextClause:
+    return text(
+        "UPDATE deliveries AS d SET status = 'DISCARDED', finished_at = clock_timestamp(), reason = :reason "
+        "FROM alerts AS a JOIN clients AS c ON c.id = a.client_id "
+        "WHERE d.channel = :channel AND d.status = 'WAITING' AND d.digest_id IS NULL "
+        f"AND a.id = d.alert_id AND ({where})"
+    )
+
+
+DISCARD_RESOLVED = _discard_waiting("a.status = 'RESOLVED'")
+
+# The same as keeps a client from getting alerts, and a held alert from being sent once it is released.
+DISCARD_QUIET = _discard_waiting(
+    "NOT c.alerts_enabled OR c.status = 'CHURNED' OR c.alerts_snoozed_until > clock_timestamp()"
 )
 
 # One statement, so that whoever has a digest is in it: owners change meanwhile, and what waits is locked before it is

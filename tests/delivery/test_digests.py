@@ -14,11 +14,12 @@ from app.delivery import digests
 from app.delivery.channels import Channel
 from app.delivery.models import ChannelKind, ChannelMode
 from app.graphql.pagination import global_id
+from tests.alerts.helpers import add_alerted
 from tests.delivery.couriers import PUBLIC_URL, courier, pass_time, queue, run_through, sent, webhook
 from tests.delivery.helpers import add_alert
 from tests.delivery.mail import mailing
 from tests.delivery.receiver import Receiver, answer, receiving
-from tests.factories import add_client, rows_of
+from tests.factories import rows_of
 
 ROWS = "SELECT kind, status, attempt FROM deliveries ORDER BY id"
 TODAY = datetime.now(UTC).replace(hour=8, minute=0, second=0, microsecond=0)
@@ -49,7 +50,7 @@ async def until_blocked(database: Database) -> None:
 async def test_each_owner_gets_one_message_a_day(database: Database, receiver: Receiver) -> None:
     channel = webhook(receiver, mode=ChannelMode.DIGEST)
     owners = ["amara@csm.example", "amara@csm.example", "bo@csm.example", None]
-    clients = [await add_client(database, f"Client {number}", owner=owner) for number, owner in enumerate(owners)]
+    clients = [await add_alerted(database, f"Client {number}", owner=owner) for number, owner in enumerate(owners)]
     async with courier(database, channel) as running:
         alerts = [await add_alert(database, client) for client in clients]
         async with database.begin() as session:
@@ -127,6 +128,31 @@ async def test_what_is_green_again_is_left_out(database: Database, receiver: Rec
     assert found == [("DISCARDED", "The client was green again before the digest left.")]
 
 
+async def test_whose_client_is_quiet_by_then_is_left_out(database: Database, receiver: Receiver) -> None:
+    channel = webhook(receiver, mode=ChannelMode.DIGEST)
+    changes = [
+        "alerts_enabled = false",
+        "status = 'CHURNED'",
+        "alerts_snoozed_until = clock_timestamp() + interval '1 hour'",
+        "alerts_snoozed_until = clock_timestamp() - interval '1 second'",
+        "alerts_snoozed_until = NULL",
+    ]
+    async with courier(database, channel) as running:
+        clients = [await add_alerted(database) for _ in changes]
+        alerts = [await add_alert(database, client) for client in clients]
+        await queue(database, *alerts)
+        async with database.begin() as session:
+            for client, change in zip(clients, changes, strict=True):
+                await session.execute(text(f"UPDATE clients SET {change} WHERE id = :id"), {"id": client})
+        assert await gather(database, channel) == 1
+        await run_through(running)
+    [message] = sent(receiver)
+    assert [alert["id"] for alert in message["data"]["alerts"]] == [global_id("Alert", alert) for alert in alerts[3:]]
+    found = await rows_of(database, "SELECT status, reason FROM deliveries WHERE kind = 'ALERT' ORDER BY alert_id")
+    quiet = ("DISCARDED", "Alerts were off or snoozed when the digest left.")
+    assert found == [quiet] * 3 + [("DELIVERED", None)] * 2
+
+
 async def test_a_digest_of_nothing_but_green_is_not_sent(database: Database, receiver: Receiver) -> None:
     channel = webhook(receiver, mode=ChannelMode.DIGEST)
     async with courier(database, channel):
@@ -160,7 +186,7 @@ async def test_an_owner_is_mailed_once_about_all_clients(database: Database) -> 
         url = f"mailto://127.0.0.1:{mailbox.port}?from=health@a.example"
         channel = Channel("ops", ChannelKind.APPRISE, url, to_owner=True, digest_at=time(7, 30))
         owners = ["amara@csm.example", "amara@csm.example", "bo@csm.example"]
-        clients = [await add_client(database, f"Client {number}", owner=owner) for number, owner in enumerate(owners)]
+        clients = [await add_alerted(database, f"Client {number}", owner=owner) for number, owner in enumerate(owners)]
         async with courier(database, channel) as running:
             await queue(database, *[await add_alert(database, client) for client in clients])
             assert await gather(database, channel, now=TODAY) == 2
@@ -181,7 +207,7 @@ async def test_a_long_digest_loads_a_hundred_and_tells_of_the_rest(database: Dat
         loaded.extend(len(value) for value in parameters if isinstance(value, list))
 
     async with courier(database, channel) as running:
-        client = await add_client(database, owner="amara@csm.example")
+        client = await add_alerted(database, owner="amara@csm.example")
         alerts = [await add_alert(database, client) for _ in range(102)]
         lowest = alerts[-1]
         async with database.begin() as session:
@@ -210,7 +236,7 @@ async def test_a_disabled_or_unknown_channel_gathers_nothing(database: Database,
 
 async def test_an_owner_who_changes_meanwhile_makes_no_empty_digest(database: Database, receiver: Receiver) -> None:
     channel = webhook(receiver, mode=ChannelMode.DIGEST)
-    clients = [await add_client(database, owner=owner) for owner in ("amara@csm.example", "bo@csm.example")]
+    clients = [await add_alerted(database, owner=owner) for owner in ("amara@csm.example", "bo@csm.example")]
     async with courier(database, channel):
         alerts = [await add_alert(database, client) for client in clients]
         await queue(database, *alerts)
