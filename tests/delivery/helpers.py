@@ -27,8 +27,9 @@ async def add_channel(database: Database, name: str = "ops", **values: Any) -> N
 
 async def add_alert(database: Database, client_id: int | None = None, *, about: datetime | None = None) -> int:
     """Add an open alert, raised now about now, and return its id; without a client given, the client is new."""
-    values = {"risk": "HIGH", "light": "RED", "score": 30, "alerts_enabled": True}
-    client = await add_client(database, **values) if client_id is None else client_id
+    client = client_id
+    if client is None:
+        client = await add_client(database, risk="HIGH", light="RED", score=30, alerts_enabled=True)
     raised_at = about or datetime.now(UTC)
     row = {
         "client_id": client,
