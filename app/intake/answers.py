@@ -26,6 +26,7 @@ _STATUS: tuple[tuple[type[ExpectedError], int], ...] = (
 # Senders try again after so many seconds.
 _HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": 'Basic realm="client-health"'},
+    408: {"Retry-After": "1"},
     429: {"Retry-After": "1"},
     503: {"Retry-After": "2"},
 }

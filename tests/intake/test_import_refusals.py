@@ -230,6 +230,8 @@ async def test_nothing_is_left_of_an_upload_that_stops_to_come(
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"REQUEST_TIMEOUT"' in answer
+    fields = answer.lower().partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert {b"retry-after: 1", b"connection: close"} <= set(fields)
     writer.close()
     # Whoever sends steadily and for ever is ended as well.
     monkeypatch.setattr(bodies, "MAX_SECONDS", -1)
