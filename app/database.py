@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any, NewType
 
@@ -48,8 +49,15 @@ def column_parameter(values: Sequence[object]) -> str:
     """Return a column of values, of any length, as the parameter that `given_rows` reads it from.
 
     A driver asks of each element of an array whether it is an array itself, which takes longer than all the rest.
+    Raises TypeError for what is no text, number, moment, day or None.
     """
-    return orjson.dumps(values, default=str).decode()
+    return orjson.dumps(values, default=_decimal_text).decode()
+
+
+def _decimal_text(value: object) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} is not what a column holds")
+    return str(value)
 
 
 def given_rows(columns: Iterable[tuple[str, str, str]]) -> str:
