@@ -153,7 +153,10 @@ SHARED_COLUMNS = (
 
 UPDATE_CURRENT = text(
     f"UPDATE clients SET scored_day = h.day, {', '.join(f'{name} = h.{name}' for name in SHARED_COLUMNS)}, "
-    "trend_delta = h.score - coalesce(h.previous_score, h.score), last_activity_at = new.last_activity_at, "
+    "trend_delta = h.score - coalesce(h.previous_score, h.score), "
+    # What has moved it past the moment that is calculated, the calculation did not see.
+    "last_activity_at = CASE WHEN clients.last_activity_at > h.as_of THEN clients.last_activity_at "
+    "ELSE new.last_activity_at END, "
     "attestation_completion = new.attestation_completion, case_resolution_days = new.case_resolution_days, "
     "weekly_login_rate = new.weekly_login_rate, feature_adoption = new.feature_adoption "
     "FROM unnest(CAST(:ids AS bigint[]), CAST(:last_activity_at AS timestamptz[]), "

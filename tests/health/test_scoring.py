@@ -240,6 +240,27 @@ async def test_the_last_activity_is_the_latest_fact_of_any_kind_up_to_as_of(
 
 
 @pytest.mark.parametrize(
+    ("moved_to", "expected"),
+    [
+        # Events have moved it meanwhile, past what a calculation of an earlier moment can see.
+        (AS_OF + INSTANT, AS_OF + INSTANT),
+        (AS_OF + timedelta(hours=7), AS_OF + timedelta(hours=7)),
+        # What the calculation could see it decides, and what was taken back goes.
+        (AS_OF, RECENTLY),
+        (LONG_AGO, RECENTLY),
+        (None, RECENTLY),
+    ],
+)
+async def test_a_calculation_takes_no_activity_back_that_came_after_its_moment(
+    database: Database, moved_to: datetime | None, expected: datetime
+) -> None:
+    client = await add_client(database, last_activity_at=moved_to)
+    await add_login(database, client, RECENTLY)
+    await score(database, client)
+    assert (await current(database, client))["last_activity_at"] == expected
+
+
+@pytest.mark.parametrize(
     ("days", "seen"),
     [
         # The day of `as_of` is not over: its latest moment may lie behind, its first does not.
