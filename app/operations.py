@@ -45,10 +45,11 @@ WAITING = text(
 )
 LIGHTS = text("SELECT light, sum(clients)::integer AS clients FROM portfolio_counts GROUP BY 1")
 ALERTS = text("SELECT count(*) AS alerts, count(*) FILTER (WHERE held) AS held FROM alerts WHERE status <> 'RESOLVED'")
+# What was held could not leave before it was released, which renews the alert.
 DELIVERIES = text(
     "SELECT c.name, (c.disabled_at IS NOT NULL)::integer AS disabled, coalesce(extract(epoch FROM clock_timestamp() - "
-    "(SELECT min(d.created_at) FROM deliveries AS d WHERE d.channel = c.name AND d.status = 'PENDING')), 0)::float8 "
-    "AS pending FROM channels AS c WHERE c.configured"
+    "(SELECT min(greatest(d.created_at, a.created_at)) FROM deliveries AS d LEFT JOIN alerts AS a ON a.id = d.alert_id "
+    "WHERE d.channel = c.name AND d.status = 'PENDING')), 0)::float8 AS pending FROM channels AS c WHERE c.configured"
 )
 REVISION = text("SELECT version_num FROM alembic_version")
 
@@ -138,7 +139,7 @@ async def _database_figures(connection: ReadConnection) -> CollectorRegistry:
     held = Gauge("client_health_held_alerts", "Unresolved alerts that nobody was told of yet.", registry=registry)
     pending = Gauge(
         "client_health_oldest_pending_delivery_seconds",
-        "Age of the oldest delivery that has not arrived.",
+        "Age of the oldest delivery that has not arrived, from its release on if it was held.",
         ["channel"],
         registry=registry,
     )
