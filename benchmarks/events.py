@@ -37,6 +37,8 @@ MIX = (
     ("Campaign Responded", 1, "campaign_id"),
 )
 NAMES = [(name, part) for name, times, part in MIX for _ in range(times)]
+# A case is resolved so many cases later, which is more than is on its way at once: the row of before is changed.
+RESOLVED_AFTER = 2 * CONNECTIONS * OF_A_BATCH // len(NAMES)
 
 
 def measure(url: str, env: dict[str, str], tell: Callable[[str], None]) -> list[Result]:
@@ -75,13 +77,14 @@ def _load(port: int, bodies: list[str]) -> Load:
 
 
 def _events(prefix: str, count: int, now: datetime) -> Iterator[dict[str, Any]]:
-    """Yield events in the order of time, each of another client than the one before."""
+    """Yield events in the order of time, of many clients in turn."""
     for number in range(count):
         name, part = NAMES[number % len(NAMES)]
-        client, member = number * 7919 % CLIENTS, number * 31 % MEMBERS
+        # A case is opened and resolved under one number, by one client.
+        thing = number // len(NAMES) - (RESOLVED_AFTER if name == "Case Resolved" else 0)
+        client, member = (thing if part == "case_id" else number) * 7919 % CLIENTS, number * 31 % MEMBERS
         at = now - SENT_WITHIN * (1 - number / count)
-        # A case is opened and resolved under one number.
-        properties = {} if part is None else {part: f"{part}-{number % 17 if part == 'feature' else number // 20}"}
+        properties = {} if part is None else {part: f"{part}-{number % 17 if part == 'feature' else thing}"}
         yield {
             "type": "track",
             "messageId": f"{prefix}-{number}-4f7c1a52-8f0e-4a36",
