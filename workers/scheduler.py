@@ -63,7 +63,7 @@ async def keep_going(
         # Each by itself: a channel that takes too long must not keep the others from theirs.
         for channel in channels:
             await _attempt("digests", _gather(database, settings, channel, clock()))
-        await _attempt("deliveries", _nudge(database, queue, settings))
+        await _attempt("deliveries", _nudge(database, queue))
         if (now := clock()) >= forget_at:
             await _attempt("partitions", _make_partitions(database, now))
             # While anything goes, the next turn goes on.
@@ -111,12 +111,12 @@ async def _gather(database: Database, settings: Settings, channel: Channel, now:
         await digests.gather(session, channel, now=now, zone=settings.schedule_time_zone)
 
 
-async def _nudge(database: Database, queue: JobQueue, settings: Settings) -> None:
+async def _nudge(database: Database, queue: JobQueue) -> None:
     if await queue.size(DELIVER) >= SENT_AT_ONCE:
         return
     async with database.begin() as session:
         await delivery.give_up(session)
-        await delivery.nudge(session, after=timedelta(seconds=settings.sweep_after_seconds))
+        await delivery.nudge(session)
 
 
 async def _make_partitions(database: Database, now: datetime) -> None:

@@ -26,6 +26,8 @@ from app.errors import NotFound
 
 # For as long a delivery is attempted, and no alert about a moment longer ago than that goes out by itself.
 RECENT = timedelta(days=3)
+# A nudge that nobody needed costs a small message and a look at the channel, and one too few a wait.
+NUDGE_AFTER = timedelta(seconds=1)
 # Nobody is told of what has been due for longer.
 TOO_LONG = timedelta(days=7)
 
@@ -109,7 +111,7 @@ async def mirror(session: AsyncSession, channels: Sequence[Channel]) -> None:
     await session.execute(queries.FORGET, {"names": [channel.name for channel in channels]})
 
 
-async def nudge(session: AsyncSession, *, after: timedelta) -> list[str]:
+async def nudge(session: AsyncSession, *, after: timedelta = NUDGE_AFTER) -> list[str]:
     """Have a message sent for each channel on which something is due and whose last message is older than `after`."""
     names = sorted(row.name for row in await fetch(session, queries.NUDGE, after=after))
     for name in names:

@@ -13,7 +13,7 @@ from app.database import Database
 from app.delivery.models import ChannelMode
 from app.jobs import DELIVER, QUEUES, JobQueue
 from app.settings import Settings
-from tests.delivery.couriers import courier, queue, webhook
+from tests.delivery.couriers import courier, queue, run_through, webhook
 from tests.delivery.helpers import add_alert
 from tests.delivery.receiver import receiving
 from tests.factories import rows_of
@@ -65,6 +65,28 @@ async def test_what_is_due_is_told_and_a_digest_leaves_when_its_time_has_come(se
             assert digests == [("daily", "PENDING")]
             scheduler.cancel()
             await asyncio.gather(scheduler, return_exceptions=True)
+    await jobs.close()
+    await database.close()
+
+
+async def test_what_comes_right_behind_a_nudge_is_told_soon(settings: Settings) -> None:
+    """However long runs are to wait before they are sent again."""
+    assert settings.redis_url is not None
+    assert settings.database_url is not None
+    patient = settings.model_copy(update={"sweep_after_seconds": 600})
+    jobs = JobQueue(settings.redis_url)
+    database = Database(settings.database_url, pool_size=3, send_jobs=jobs.send)
+    async with receiving() as receiver, courier(database, webhook(receiver)) as running:
+        await queue(database, await add_alert(database))
+        scheduler = asyncio.create_task(keep_going(database, jobs, patient, period=QUICK))
+        await until(lambda: len(messages(str(settings.redis_url))) > 0)
+        await run_through(running)
+        told = len(messages(str(settings.redis_url)))
+        await queue(database, await add_alert(database))
+        await until(lambda: len(messages(str(settings.redis_url))) > told)
+        scheduler.cancel()
+        await asyncio.gather(scheduler, return_exceptions=True)
+    assert await rows_of(database, "SELECT status FROM deliveries ORDER BY id") == [("DELIVERED",), ("PENDING",)]
     await jobs.close()
     await database.close()
 
