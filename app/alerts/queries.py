@@ -38,12 +38,14 @@ CAUSES = text(
     "WHERE alert_id = ANY(CAST(:ids AS bigint[])) ORDER BY alert_id, points_after - points_before, component"
 )
 
-# Green again: an alert that was raised at a green score stands until the next day is green as well.
+# Green again: an alert that was raised at a green score stands until the next day is green as well. Alerts are locked
+# in the order of their ids, as by whoever decides about held ones, so that the two never wait in a circle.
 RESOLVE = text(
-    "UPDATE alerts SET status = 'RESOLVED', resolved_at = :at FROM clients AS c "
-    "WHERE alerts.client_id = ANY(CAST(:ids AS bigint[])) AND alerts.status <> 'RESOLVED' "
-    "AND (alerts.day < :day OR alerts.score_after < :green_from) "
-    "AND c.id = alerts.client_id AND (c.scored_day IS NULL OR c.scored_day <= :day)"
+    "WITH green AS MATERIALIZED (SELECT a.id FROM alerts AS a JOIN clients AS c ON c.id = a.client_id "
+    "WHERE a.client_id = ANY(CAST(:ids AS bigint[])) AND a.status <> 'RESOLVED' "
+    "AND (a.day < :day OR a.score_after < :green_from) AND (c.scored_day IS NULL OR c.scored_day <= :day) "
+    "ORDER BY a.id FOR NO KEY UPDATE OF a) "
+    "UPDATE alerts SET status = 'RESOLVED', resolved_at = :at WHERE id = ANY(ARRAY(SELECT id FROM green))"
 )
 
 COLUMNS = (

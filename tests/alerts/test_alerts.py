@@ -1,5 +1,6 @@
 """Alerts as scores raise and resolve them, on the database."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import pytest
 from sqlalchemy import text
 
 from app.alerts import service as alerts
-from app.alerts.rules import AlertKind
+from app.alerts.rules import DEFAULTS, AlertKind
 from app.database import Database
 from app.health import service as health
 from app.health.rules import end_of_day
 from tests.alerts.helpers import Told, add_alerted, alert_rows, day_number, score_as, told, weigh_campaigns_alone
-from tests.factories import add_campaign, add_client, rows_of
+from tests.delivery.test_digests import until_blocked
+from tests.factories import add_campaign, add_client, add_rows, rows_of
+from tests.graphql.live import alert_row
 from tests.health.helpers import INSTANT
 from tests.ingest.helpers import load, write
 
@@ -301,3 +304,36 @@ async def test_alerts_are_on_by_default_for_high_touch_only(database: Database, 
     assert (await load(database, folder)).exit_code == 0
     found = await rows_of(database, "SELECT external_id, alerts_enabled FROM clients ORDER BY 1")
     assert found == [("a", True), ("b", False), ("c", False), ("d", False), ("e", True)]
+
+
+async def test_alerts_are_resolved_in_the_order_of_their_ids(database: Database) -> None:
+    """Whoever decides about held alerts locks them in that order, and the two must not wait in a circle."""
+    clients = [await add_alerted(database) for _ in range(2)]
+    # Neither the order of the clients nor that in the table is that of the ids.
+    rows = [alert_row(clients[0]) | {"id": 20}, alert_row(clients[1]) | {"id": 10}]
+    for row in rows:
+        await add_rows(database, "alerts", [row])
+
+    async def resolve() -> None:
+        async with database.begin() as session:
+            await alerts.follow_scores(
+                session,
+                {},
+                green=clients,
+                green_from=80,
+                day=rows[0]["day"] + timedelta(days=1),
+                raised_at=rows[0]["raised_at"],
+                now=rows[0]["raised_at"],
+                thresholds=DEFAULTS,
+                run_id=None,
+            )
+
+    lock = text("SELECT id FROM alerts WHERE id = :id FOR NO KEY UPDATE NOWAIT")
+    async with database.begin() as session:
+        await session.execute(lock, {"id": 10})
+        resolving = asyncio.create_task(resolve())
+        await until_blocked(database)
+        # It waits for the first one and has none of the others.
+        await session.execute(lock, {"id": 20})
+    await resolving
+    assert [(row.id, row.status) for row in await alert_rows(database)] == [(10, "RESOLVED"), (20, "RESOLVED")]
