@@ -8,7 +8,7 @@ from app.database import AdvisoryLock
 REQUEST = text(
     "INSERT INTO runs (kind, status, client_id, day, as_of, requested_by, request_id, requested_at, done, failed, "
     "position, attempt, parameters) "
-    "VALUES (:kind, 'QUEUED', :client_id, :day, :as_of, :requested_by, :request_id, :now, 0, 0, 0, 0, "
+    "VALUES (:kind, 'QUEUED', :client_id, :day, :as_of, :requested_by, :request_id, clock_timestamp(), 0, 0, 0, 0, "
     "CAST(:parameters AS jsonb)) "
     "ON CONFLICT (kind, coalesce(client_id, 0), coalesce(day, '-infinity'), md5(coalesce(parameters, '{}')::text)) "
     "WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING RETURNING id"

@@ -62,7 +62,7 @@ async def request(
     values = {"kind": kind, "client_id": client_id, "day": day, "parameters": stored}
     while True:
         created = await fetch(
-            session, queries.REQUEST, **values, as_of=as_of, requested_by=requested_by, request_id=request_id, now=now
+            session, queries.REQUEST, **values, as_of=as_of, requested_by=requested_by, request_id=request_id
         )
         if created:
             break

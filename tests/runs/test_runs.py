@@ -45,13 +45,16 @@ async def recording(url: str) -> AsyncIterator[tuple[Database, list[Job]]]:
 
 async def test_an_accepted_run_is_recorded_audited_and_sent_after_the_commit(database_url: str) -> None:
     async with recording(database_url) as (database, sent):
+        (before,) = await rows(database, "SELECT clock_timestamp() AS at")
         async with database.begin() as session:
             run_id = await requests.recalculate_all(session, requested_by="anna", now=NOW, request_id="r-1")
             assert sent == []
+        (after,) = await rows(database, "SELECT clock_timestamp() AS at")
         assert sent == [Job(EXECUTE_RUN, (run_id,))]
         run = await service.by_id(database, run_id)
         assert (run.kind, run.status, run.total, run.done, run.failed) == ("RECALCULATE_ALL", "QUEUED", None, 0, 0)
-        assert (run.requested_by, run.requested_at, run.started_at, run.finished_at) == ("anna", NOW, None, None)
+        assert (run.requested_by, run.started_at, run.finished_at) == ("anna", None, None)
+        assert before.at < run.requested_at < after.at
         (event,) = await rows(database, "SELECT * FROM audit_events")
         assert (event.actor, event.action, event.run_id) == ("anna", AuditAction.RUN_REQUESTED, run_id)
         assert (event.at, event.request_id, event.changes) == (NOW, "r-1", {"kind": [None, "RECALCULATE_ALL"]})

@@ -19,7 +19,7 @@ from tests.factories import rows_of, utc
 METRICS, RECALCULATION = SlotJob.RECORD_METRICS, SlotJob.RECALCULATE_ALL
 IN_UTC = daily(time(1), time(2), ZoneInfo("UTC"))
 SLOTS = "SELECT job, day, due_at, run_id FROM slots ORDER BY due_at, job DESC"
-RUNS = "SELECT kind, day, as_of, requested_by, requested_at FROM runs ORDER BY id"
+RUNS = "SELECT kind, day, as_of, requested_by FROM runs ORDER BY id"
 
 
 async def take(database: Database, now: datetime, zone: str = "UTC") -> DueSlot | None:
@@ -40,8 +40,8 @@ async def test_the_first_start_takes_the_latest_slot_of_each_job(database: Datab
     await finish_all(database, settings)
     assert await take(database, now) is None
     assert await rows_of(database, RUNS) == [
-        ("RECORD_METRICS", date(2026, 3, 9), None, "schedule", now),
-        ("RECALCULATE_ALL", date(2026, 3, 10), utc("2026-03-10T02:00"), "schedule", now),
+        ("RECORD_METRICS", date(2026, 3, 9), None, "schedule"),
+        ("RECALCULATE_ALL", date(2026, 3, 10), utc("2026-03-10T02:00"), "schedule"),
     ]
     audited = await rows_of(database, "SELECT actor, action, run_id FROM audit_events ORDER BY run_id")
     runs = await rows_of(database, "SELECT run_id FROM slots ORDER BY run_id")

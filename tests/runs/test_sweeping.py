@@ -76,6 +76,15 @@ async def test_what_waits_for_longer_than_allowed_is_sent_again(listening: Datab
     assert await resend(listening) == [waiting]
 
 
+async def test_what_a_process_with_a_wrong_clock_has_asked_for_is_sent_again(database: Database) -> None:
+    client = await add_client(database)
+    async with database.begin() as session:
+        ahead = datetime.now(UTC) + timedelta(days=1)
+        run_id = await requests.recalculate_one(session, client, requested_by="anna", now=ahead)
+    async with database.begin() as session:
+        assert await sweeping.resend(session, after=timedelta(0), limit=1) == [run_id]
+
+
 async def test_what_is_held_or_finished_is_left_alone_until_its_lease_ends(listening: Database) -> None:
     held, expired, done = [await accept(listening, ago=60) for _ in range(3)]
     await claim(listening, held)
