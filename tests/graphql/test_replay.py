@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -66,11 +66,11 @@ async def read(api: Api, run_id: str, **variables: object) -> dict[str, Any]:
 
 
 async def test_a_replay_is_a_run_whose_result_can_be_read(api: Api, portfolio: Database) -> None:
-    day = datetime.now(UTC).date().replace(day=1)
+    today = datetime.now(UTC).date()
+    healthy, fallen = today - timedelta(days=700), today - timedelta(days=670)
     falling = await client_numbered(portfolio, 6)
-    for score, month in ((90, 1), (20, 2)):
-        light, risk = ("GREEN", "LOW") if score == 90 else ("RED", "HIGH")
-        await add_score(portfolio, falling, day.replace(year=day.year - 1, month=month), score, light=light, risk=risk)
+    await add_score(portfolio, falling, healthy, 90, light="GREEN", risk="LOW")
+    await add_score(portfolio, falling, fallen, 20, light="RED", risk="HIGH")
     accepted = await ask_for(api, days=730, stormMinimum=1, stormShare=99)
     assert (accepted["__typename"], accepted["kind"], accepted["status"]) == ("Run", "REPLAY_ALERTS", "QUEUED")
     before = await read(api, accepted["id"])
@@ -83,9 +83,9 @@ async def test_a_replay_is_a_run_whose_result_can_be_read(api: Api, portfolio: D
     moved = await rows_of(portfolio, "SELECT client_id, count(*) FROM alerts GROUP BY 1")
     assert found["alerts"] == 1 + sum(count for _, count in moved)
     assert found["byDay"][:2] == [
-        {"date": day.replace(year=day.year - 1, month=1).isoformat(), "scored": 1, "alerts": 0, "held": False},
+        {"date": healthy.isoformat(), "scored": 1, "alerts": 0, "held": False},
         # One of one client is more than 99 percent.
-        {"date": day.replace(year=day.year - 1, month=2).isoformat(), "scored": 1, "alerts": 1, "held": True},
+        {"date": fallen.isoformat(), "scored": 1, "alerts": 1, "held": True},
     ]
     assert found["held"] == 1
     assert found["clients"][0]["client"] == {"id": global_id("Client", falling), "name": name_of(6)}
