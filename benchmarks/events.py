@@ -14,6 +14,7 @@ import orjson
 from app.auth import write_keys
 from app.database import Database
 from app.ingest.service import import_path
+from benchmarks.handwritten import EVENT
 from benchmarks.load import Load
 from benchmarks.report import Result
 from benchmarks.servers import peak_memory_of, web_process
@@ -23,7 +24,6 @@ CLIENTS, MEMBERS = 1_000, 20
 EVENTS, OF_A_BATCH, CONNECTIONS = 100_000, 100, 8
 # Single inserts are so slow that fewer of them tell as much.
 SINGLE_EVENTS = 10_000
-COLUMNS = ("day", "message_id", "at", "received_at", "type", "name", "client", "member")
 # What is sent has just happened.
 SENT_WITHIN = timedelta(minutes=1)
 # What a product sends: how many of 20 events are of each name, and the property that names their object.
@@ -52,6 +52,8 @@ def measure(url: str, env: dict[str, str], tell: Callable[[str], None]) -> list[
     with web_process(["benchmarks.handwritten"], env) as (port, _):
         tell(f"sending {SINGLE_EVENTS:,} events to a simple server")
         simple = send(_load(port, _bodies("single", SINGLE_EVENTS, now, key))).rate * OF_A_BATCH
+        tell(f"sending {EVENTS:,} events to one that only copies them")
+        most = send(_load(port, _bodies("most", EVENTS, now, key), "/v1/copy")).rate * OF_A_BATCH
     with web_process(["app.cli", "web"], env) as (port, pid):
         tell("warming up")
         send(_load(port, _bodies("warm", 10_000, now, key)))
@@ -69,11 +71,12 @@ def measure(url: str, env: dict[str, str], tell: Callable[[str], None]) -> list[
         Result(what, CLIENTS, f"{sent:,.0f} events/s, {latency}", ratios),
         Result("the same rows by COPY, one connection, no index", CLIENTS, f"{copied:,.0f} rows/s"),
         Result("the same sent to a simple server: one INSERT each, no facts", CLIENTS, f"{simple:,.0f} events/s"),
+        Result("the same sent to one that only parses and copies them", CLIENTS, f"{most:,.0f} events/s"),
     ]
 
 
-def _load(port: int, bodies: list[str]) -> Load:
-    return Load(port, "POST", "/v1/batch", {"Content-Type": "application/json"}, bodies, CONNECTIONS, len(bodies), 0)
+def _load(port: int, bodies: list[str], path: str = "/v1/batch") -> Load:
+    return Load(port, "POST", path, {"Content-Type": "application/json"}, bodies, CONNECTIONS, len(bodies), 0)
 
 
 def _events(prefix: str, count: int, now: datetime) -> Iterator[dict[str, Any]]:
@@ -145,7 +148,7 @@ async def _copy(url: str, now: datetime) -> float:
     try:
         await connection.execute("CREATE TABLE copied (LIKE events)")
         started = time.perf_counter()
-        await connection.copy_records_to_table("copied", records=rows, columns=COLUMNS)
+        await connection.copy_records_to_table("copied", records=rows, columns=EVENT)
         return EVENTS / (time.perf_counter() - started)
     finally:
         await connection.close()
@@ -155,6 +158,7 @@ async def _make_simple(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("CREATE TABLE simple_events (LIKE events INCLUDING ALL)")
+        await connection.execute("CREATE TABLE copied_events (LIKE events)")
     finally:
         await connection.close()
 
