@@ -153,3 +153,19 @@ async def test_a_run_that_failed_says_why(product: Product, visit: Open) -> None
     # What went wrong stays until somebody has read it.
     await notice.get_by_role("button", name="Close this message").click()
     await expect(notice).to_have_count(0)
+
+
+async def test_an_import_counts_the_rows_that_it_rejected(product: Product, visit: Open, look: Look) -> None:
+    key, _ = await new_run(product.database, RunKind.IMPORT)
+    claim = await claimed(product.database, key)
+    async with product.database.begin() as session:
+        await service.start(session, claim, 300)
+        await service.progress(session, claim, done=80, failed=220)
+    await finish(product.database, claim)
+    page = (await visit("/runs", role=Role.PLATFORM_ADMIN, look=look)).page
+    row = first_row(page)
+    await expect(row).to_contain_text("80 of 300")
+    await expect(row.get_by_text("220 rows rejected", exact=True)).to_be_visible()
+    # There is no list to unfold, and so nothing to say of its length.
+    await expect(row.get_by_role("group")).to_have_count(0)
+    await expect(row).not_to_contain_text("These are the first")

@@ -70,9 +70,12 @@ function duration(seconds) {
 }
 
 function Failures({ run }) {
+  // An import counts rows, of which the API lists none.
+  const words = run.kind === "IMPORT" ? `${counted(run.failed, "row")} rejected` : `${counted(run.failed, "client")} failed`;
+  if (run.errors.length === 0) return html`<p class="run-failures">${words}</p>`;
   return html`
     <details class="run-failures">
-      <summary><${Icon} name="right" />${counted(run.failed, "client")} failed</summary>
+      <summary><${Icon} name="right" />${words}</summary>
       <ul>
         ${run.errors.map(
           ({ client, message }) => html`
