@@ -1,5 +1,6 @@
 """The benchmarks as somebody uses them who wants to know where a client stands, compared with what the API answers."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import text
 
 from app.auth.tokens import Role
@@ -316,3 +317,31 @@ async def test_a_peer_that_has_left_keeps_its_page_and_is_not_recalculated(
     await expect(page.get_by_text("Churned", exact=True)).to_be_visible()
     await expect(page.locator(".chart .line")).to_be_visible()
     await expect(page.get_by_role("button", name="Recalculate")).to_have_count(0)
+
+
+async def test_the_name_stands_in_the_picker_while_one_client_is_exchanged_for_another(
+    product: Product, visit: Open
+) -> None:
+    client = await someone(product)
+    person = await visit(f"/benchmarks?client={client['id']}")
+    page, field = person.page, picker(person.page)
+    await expect(field).to_have_value(client["name"])
+    asked, looked = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if "query Benchmarks(" in (route.request.post_data or ""):
+            asked.set()
+            await looked.wait()
+        await route.continue_()
+
+    await page.route("**/graphql", hold)
+    await field.click()
+    option = page.get_by_role("listbox", name="Clients").get_by_role("option").first
+    name = await option.locator("span").first.inner_text()
+    assert name != client["name"]
+    await option.click()
+    await asked.wait()
+    await expect(field).to_have_value(name)
+    looked.set()
+    await expect(page.get_by_text(f"{name} itself is not counted.")).to_be_visible()
+    await expect(field).to_have_value(name)

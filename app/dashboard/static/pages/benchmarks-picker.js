@@ -39,7 +39,10 @@ export function ClientPicker({ chosen, onChoose }) {
   const found = open && data ? data.clients.edges.map((edge) => edge.node) : [];
 
   useEffect(() => setActive(-1), [search, open]);
-  useEffect(() => setText(null), [chosen?.id]);
+  useEffect(() => {
+    // While the page does not know the client yet, the name that was chosen is all there is to show.
+    if (chosen !== null) setText(null);
+  }, [chosen?.id]);
   useEffect(() => {
     document.getElementById(`${id}-${active}`)?.scrollIntoView({ block: "nearest" });
   }, [active]);
