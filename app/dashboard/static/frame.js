@@ -73,7 +73,8 @@ export async function catchUp() {
 
 let recounting = 0;
 
-function recountSoon() {
+/** Asks for the number of open alerts a second later, once for all that happens in that second. */
+export function recountSoon() {
   recounting ||= setTimeout(() => {
     recounting = 0;
     recount();

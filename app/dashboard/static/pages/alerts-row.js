@@ -1,9 +1,10 @@
 /** One alert: what happened to whom and when, and what was done about it. */
 
 import { Ago, label, person } from "../format.js";
+import { addOpenAlerts, recountSoon } from "../frame.js";
 import { classes, html, useEffect, useId, useRef, useState } from "../html.js";
 import { Link } from "../router.js";
-import { Button, Icon, Light, ScoreCircle } from "../ui.js";
+import { Button, Icon, Light, notify, ScoreCircle } from "../ui.js";
 import { Causes } from "./alert-causes.js";
 import { Feedback } from "./alert-feedback.js";
 
@@ -105,6 +106,28 @@ export function Outcome({ alert }) {
       </p>
     `}
   `;
+}
+
+/**
+ * Counts an alert of `client` as looked after by `viewer`, who acknowledged it with `note`; `found` is what it is now.
+ *
+ * Returns whether it was the viewer. One whom a colleague was ahead of is told so, with the note, which is not kept.
+ */
+export function acknowledgedBy(viewer, note, found, client) {
+  if (found.acknowledgedBy === viewer.subject && found.note === note) {
+    addOpenAlerts(-1);
+    return true;
+  }
+  const first = found.acknowledgedBy === viewer.subject ? "You were" : `${person(found.acknowledgedBy)} was`;
+  const lost = note === null ? "" : ` Your note was not saved: “${note}”`;
+  // An error stays until it is closed, and the note with it.
+  notify(`${first} first.${lost}`, {
+    kind: note === null ? "info" : "error",
+    title: `${client.name} had been acknowledged already`,
+  });
+  // The number may have been asked for before or after the colleague.
+  recountSoon();
+  return false;
 }
 
 /** Asks for a note and acknowledges with it; `again` reloads what turned out to be out of date. */

@@ -3,14 +3,14 @@
 import { LISTED_ALERT } from "../alert-fragments.js";
 import { ask, change, gql, onChange } from "../api.js";
 import { count, person } from "../format.js";
-import { addOpenAlerts, FRAME, useFrame, useRaisedAlerts, useRefetchSoon } from "../frame.js";
+import { FRAME, useFrame, useRaisedAlerts, useRefetchSoon } from "../frame.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { useConnection } from "../live.js";
 import { patched, useQuery } from "../query.js";
 import { navigateWith, PageHeading, useLocation, useScrollRestoration, useTitle } from "../router.js";
 import { Button, Empty, Failure, notify, Select, Skeleton } from "../ui.js";
 import { Held } from "./alerts-held.js";
-import { AlertRow } from "./alerts-row.js";
+import { acknowledgedBy, AlertRow } from "./alerts-row.js";
 
 const ALERT_PAGE = gql`
   fragment AlertPage on AlertConnection {
@@ -230,9 +230,11 @@ function Lists({ data, extra, loadMore, again, decided, viewer, owner }) {
   const openCount = data.open.totalCount + raisedSince.length - (listed - open.length);
 
   async function acknowledge(alert, note) {
-    await change(ACKNOWLEDGE, { input: { id: alert.id, note: note.trim() || null } });
-    addOpenAlerts(-1);
-    notify("You find it below, among those that are looked after.", { title: `${alert.client.name} acknowledged` });
+    const own = note.trim() || null;
+    const found = await change(ACKNOWLEDGE, { input: { id: alert.id, note: own } });
+    if (acknowledgedBy(viewer, own, found, alert.client)) {
+      notify("You find it below, among those that are looked after.", { title: `${alert.client.name} acknowledged` });
+    }
     // The row that had the focus is gone: the next thing to do begins with the list.
     heading.current?.focus();
   }

@@ -3,10 +3,9 @@
 import { CLIENT_ALERT } from "../alert-fragments.js";
 import { change, gql } from "../api.js";
 import { Ago, dateTime } from "../format.js";
-import { addOpenAlerts } from "../frame.js";
 import { html, useEffect, useId, useRef, useState } from "../html.js";
 import { Button, Icon, Switch } from "../ui.js";
-import { NoteForm, Outcome, whatHappened, WhyAndWorth } from "./alerts-row.js";
+import { acknowledgedBy, NoteForm, Outcome, whatHappened, WhyAndWorth } from "./alerts-row.js";
 
 const SWITCH = gql`
   mutation SwitchAlerts($clientId: ID!, $enabled: Boolean!) {
@@ -60,7 +59,7 @@ const DAY_MS = 86_400_000;
 const LONGEST_SNOOZE_DAYS = 365;
 
 /** The section with the switch, the snooze and the alerts that are not resolved. */
-export function Alerts({ client, alerts, again }) {
+export function Alerts({ client, alerts, viewer, again }) {
   const { pending, error, carryOut } = useChange();
   const set = (enabled) => carryOut("switch", SWITCH, { clientId: client.id, enabled });
   const snooze = (until) => carryOut("snooze", SNOOZE, { clientId: client.id, until });
@@ -76,7 +75,9 @@ export function Alerts({ client, alerts, again }) {
       html`<ul class="client-alert-list">
         ${open.map(
           (alert) =>
-            html`<${OpenAlert} key=${alert.id} client=${client} alert=${alert} again=${again} onDone=${setLatest} />`,
+            html`
+              <${OpenAlert} key=${alert.id} client=${client} alert=${alert} viewer=${viewer} again=${again} onDone=${setLatest} />
+            `,
         )}
         ${held.map((alert) => html`<${OtherAlert} key=${alert.id} client=${client} alert=${alert} />`)}
       </ul>`}
@@ -154,12 +155,12 @@ function Snooze({ until, busy, snooze }) {
 }
 
 /** An alert that nobody looks after, with a button that asks for a note and acknowledges. */
-function OpenAlert({ client, alert, again, onDone }) {
+function OpenAlert({ client, alert, viewer, again, onDone }) {
   const [writing, setWriting] = useState(false);
   const place = useRef(null);
   async function acknowledge(_alert, note) {
-    await change(ACKNOWLEDGE, { id: alert.id, note: note.trim() || null });
-    addOpenAlerts(-1);
+    const own = note.trim() || null;
+    acknowledgedBy(viewer, own, await change(ACKNOWLEDGE, { id: alert.id, note: own }), client);
     onDone(alert.id);
   }
   function cancel() {

@@ -116,7 +116,7 @@ const UNKNOWN = new Set(["NOT_FOUND", "INVALID_INPUT"]);
 /** The page of the client with this id. */
 export default function ClientPage({ id }) {
   const { data, error, loading, refetch } = useQuery(CLIENT, { id });
-  useFrame(data);
+  const viewer = useFrame(data);
   useRaisedAlerts((alert) => alert.client.id === id && refetch(), refetch);
   const client = data?.client;
   const recalculation = useRecalculation(client, { refetch, loading });
@@ -142,7 +142,7 @@ export default function ClientPage({ id }) {
       <${Health} client=${client} />
       <div class="client-columns">
         <div class="client-side">
-          <${Alerts} client=${client} alerts=${data.alerts.edges.map((edge) => edge.node)} again=${refetch} />
+          <${Alerts} client=${client} alerts=${data.alerts.edges.map((edge) => edge.node)} viewer=${viewer} again=${refetch} />
           <${Account} client=${client} />
         </div>
         <div class="client-main">
