@@ -95,7 +95,9 @@ export function counted(value, one, many = `${one}s`) {
 const day = lazy(() => new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }));
 const shortDay = lazy(() => new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" }));
 const moment = lazy(() => new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }));
-const relative = lazy(() => new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }));
+const calendar = lazy(() => new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }));
+// 45 hours ago may be the day before yesterday, and 8 weeks ago is not last month: a length of time has a number.
+const length = lazy(() => new Intl.RelativeTimeFormat(undefined, { numeric: "always" }));
 
 /** Returns a day such as "2026-11-20" in the reader's way. The days of the scores are UTC days. */
 export function date(value) {
@@ -124,10 +126,10 @@ const UNITS = [
 /** Returns how far a moment is from now, in one unit: "3 days ago", "in 2 hours", "just now". */
 export function fromNow(value, now = Date.now()) {
   const seconds = (new Date(value).getTime() - now) / 1000;
-  for (const [unit, length] of UNITS) {
+  for (const [unit, unitSeconds] of UNITS) {
     // Two weeks are a length that people say in days.
-    if (Math.abs(seconds) >= length && !(unit === "week" && Math.abs(seconds) < 2 * length)) {
-      return relative().format(Math.trunc(seconds / length), unit);
+    if (Math.abs(seconds) >= unitSeconds && !(unit === "week" && Math.abs(seconds) < 2 * unitSeconds)) {
+      return length().format(Math.trunc(seconds / unitSeconds), unit);
     }
   }
   return seconds > 30 ? "in a moment" : "just now";
@@ -137,9 +139,9 @@ export function fromNow(value, now = Date.now()) {
 export function daysFromNow(value, now = Date.now()) {
   const today = Math.floor(now / 86_400_000);
   const days = Math.round(Date.parse(`${value}T00:00:00Z`) / 86_400_000) - today;
-  if (Math.abs(days) < 60) return relative().format(days, "day");
-  if (Math.abs(days) < 700) return relative().format(Math.round(days / 30.4), "month");
-  return relative().format(Math.round(days / 365), "year");
+  if (Math.abs(days) < 60) return calendar().format(days, "day");
+  if (Math.abs(days) < 700) return calendar().format(Math.round(days / 30.4), "month");
+  return calendar().format(Math.round(days / 365), "year");
 }
 
 // One clock for all moments on the page.
