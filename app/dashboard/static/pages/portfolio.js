@@ -169,7 +169,7 @@ function Morning({ data, choices, search }) {
   const open = scopedAlerts.totalCount;
   // Alerts are known by owner only; beside other filters their number would mislead.
   const told = !isFiltered({ ...choices, owner: "", light: [], trend: [] });
-  const alertsPage = choices.owner === "" ? "/alerts" : `/alerts?owner=${choices.owner}`;
+  const alertsPage = choices.owner === "" ? "/alerts" : `/alerts?owner=${encodeURIComponent(choices.owner)}`;
   return html`
     <p class="morning">
       ${critical}; ${fell} and ${rose} by more than 5 points.
