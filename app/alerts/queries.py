@@ -51,7 +51,8 @@ RESOLVE = text(
 COLUMNS = (
     "a.id, a.client_id, a.kind, a.kinds, a.status, a.message, a.score_before, a.score_after, a.light_before, "
     "a.light_after, a.risk_before, a.risk_after, a.raised_at, a.created_at, "
-    "a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at, a.held, a.discarded_at"
+    "a.acknowledged_at, a.acknowledged_by, a.note, a.resolved_at, a.held, a.discarded_at, "
+    "a.held AND EXISTS (SELECT FROM runs AS r WHERE r.id = a.run_id AND r.releasing) AS releasing"
 )
 
 BY_IDS = text(f"SELECT {COLUMNS} FROM alerts AS a WHERE a.id = ANY(CAST(:ids AS bigint[]))")

@@ -79,6 +79,10 @@ class Alert(Node):
         description="Whether nobody is told of it yet, because the recalculation that raised it is not over, or has "
         "raised so many that a feed has probably broken. Held alerts wait for releaseHeldAlerts or discardHeldAlerts."
     )
+    releasing: bool = strawberry.field(
+        description="Whether it is held for a moment only: it is decided that people are told of it, of very many a "
+        "thousand at a time."
+    )
     discarded_at: datetime | None = strawberry.field(
         description="When an administrator discarded it as the work of a broken feed, null unless that was done."
     )
@@ -226,6 +230,7 @@ def alert_of(row: Row[Any]) -> Alert:
         note=row.note,
         resolved_at=row.resolved_at,
         held=row.held,
+        releasing=row.releasing,
         discarded_at=row.discarded_at,
     )
 

@@ -56,7 +56,7 @@ class HeldAlertMutation:
     async def release_held_alerts(
         self, info: Info, input: Annotated[HeldAlertsInput, strawberry.argument(description="Which alerts.")]
     ) -> HeldAlertsResult:
-        """Return how many were released; asking again releases nothing more."""
+        """Return how many are released, of very many only the first at once; asking again releases nothing more."""
         viewer, context = require(info, Role.PLATFORM_ADMIN), info.context
         async with context.database.begin() as session:
             count = await holding.release_held(

@@ -18,7 +18,11 @@ from tests.graphql.conftest import SUBJECT, Api
 from tests.graphql.live import PATIENCE, alert_row, raise_alerts, until
 from tests.graphql.raised import RAISED_AT, add_alert, client_numbered, forget_alerts
 
-LIST = "query ($filter: AlertFilter) { alerts(filter: $filter) { totalCount edges { node { id held discardedAt } } } }"
+LIST = """
+query ($filter: AlertFilter) {
+  alerts(filter: $filter) { totalCount edges { node { id held releasing discardedAt } } }
+}
+"""
 DECIDE = """
 mutation ($runId: ID) {
   %s(input: {runId: $runId}) {
@@ -62,8 +66,8 @@ async def test_a_held_alert_is_marked_and_can_be_asked_for(api: Api, portfolio: 
     held, _ = await add_alert(portfolio, 4, held=True, run_id=run_id)
     told, _ = await add_alert(portfolio, 5, raised_at=RAISED_AT + timedelta(hours=1))
     nodes = {
-        held: {"id": held, "held": True, "discardedAt": None},
-        told: {"id": told, "held": False, "discardedAt": None},
+        held: {"id": held, "held": True, "releasing": False, "discardedAt": None},
+        told: {"id": told, "held": False, "releasing": False, "discardedAt": None},
     }
     for filter_, expected in (
         ({}, [told, held]),
@@ -74,6 +78,29 @@ async def test_a_held_alert_is_marked_and_can_be_asked_for(api: Api, portfolio: 
         _, body = await api.ask(LIST, {"filter": filter_})
         assert body["data"]["alerts"]["totalCount"] == len(expected)
         assert [edge["node"] for edge in body["data"]["alerts"]["edges"]] == [nodes[one] for one in expected]
+
+
+async def test_of_very_many_the_others_are_marked_until_they_are_released(
+    api: Api, portfolio: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "RELEASED_AT_ONCE", 2)
+    run_id, other_id = await add_run(portfolio), await add_run(portfolio)
+    for number in range(3):
+        await add_alert(portfolio, number + 1, held=True, run_id=run_id)
+    await add_alert(portfolio, 4, held=True, run_id=other_id)
+
+    async def marks() -> list[tuple[bool, bool]]:
+        _, body = await api.ask(LIST)
+        nodes = [edge["node"] for edge in body["data"]["alerts"]["edges"]]
+        return sorted((node["held"], node["releasing"]) for node in nodes)
+
+    assert await decide(api, RELEASE, run_id) == {"__typename": "HeldAlerts", "count": 3}
+    assert await marks() == [(False, False), (False, False), (True, False), (True, True)]
+    # What is on its way cannot be taken back.
+    assert await decide(api, DISCARD) == {"__typename": "HeldAlerts", "count": 1}
+    async with portfolio.begin() as session:
+        assert await holding.release_next(session) == 1
+    assert await marks() == [(False, False)] * 4
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -30,6 +30,7 @@ export const CLIENT_ALERT = gql`
     note
     resolvedAt
     held
+    releasing
     discardedAt
     causes {
       component

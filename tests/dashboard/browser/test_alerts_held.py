@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from app.alerts import holding
 from app.auth.tokens import Role
 from app.graphql.pagination import global_id
 from tests.dashboard.browser.clients import section
@@ -154,6 +155,26 @@ async def test_released_alerts_are_open_at_once_for_everybody(
         await expect(person.page.get_by_role("region", name="Open").get_by_role("listitem").first).to_contain_text(
             "alert 99"
         )
+
+
+async def test_what_is_being_released_is_nobodys_to_decide(
+    product: Product, visit: Open, told: int, look: Look
+) -> None:
+    await change(
+        product.database, "UPDATE runs SET releasing = true WHERE id IN (SELECT run_id FROM alerts WHERE held)"
+    )
+    page = (await visit("/alerts", role=Role.PLATFORM_ADMIN, look=look)).page
+    await expect_open(page, told)
+    held = held_section(page)
+    await expect(held.get_by_role("heading", level=2)).to_have_text(f"{NUMBER} alerts held")
+    await expect(held).to_contain_text("They are being released")
+    await expect(held).not_to_contain_text(BROKEN)
+    await expect(held.get_by_role("button")).to_have_count(0)
+    async with product.database.begin() as session:
+        assert await holding.release_next(session) == NUMBER
+    # Their turn comes without a reload.
+    await expect(held).to_have_count(0)
+    await expect_open(page, told + NUMBER)
 
 
 async def test_discarded_alerts_say_that_nobody_was_told(product: Product, visit: Open, told: int, look: Look) -> None:

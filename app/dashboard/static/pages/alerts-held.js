@@ -67,21 +67,30 @@ const DECISIONS = {
   },
 };
 
+const RELEASING = "They are being released: people are told of a thousand at a time. There is nothing to decide.";
+
 /**
  * The section of held alerts. `held` is the first page of them, `alerts` those that are loaded, `more` what loads
  * further ones, and `decided(count)` is called after a decision. A recalculation that is under way holds all that it
- * raises until it has ended: while there is one, nothing can be said of them, and `again` is called at its end.
+ * raises until it has ended: while there is one, nothing can be said of them, and `again` is called at its end. Very
+ * many that are released leave in batches, and each calls for a fresh list.
  */
 export function Held({ held, alerts, recalculation, viewer, decided, again, more }) {
   const [asking, setAsking] = useState(null);
+  const releasing = alerts.every((alert) => alert.releasing);
+  const words = () => {
+    if (recalculation) return html`<${Underway} id=${recalculation.id} again=${again} />`;
+    return releasing ? html`<p>${RELEASING}</p>` : html`<${Storm} viewer=${viewer} />`;
+  };
   return html`
     <section class="card held" aria-labelledby="held-alerts">
-      <${Icon} name=${recalculation ? "clock" : "alert"} />
+      <${Icon} name=${recalculation || releasing ? "clock" : "alert"} />
       <div class="held-words">
         <h2 id="held-alerts">${counted(held.totalCount, "alert")} held</h2>
-        ${recalculation ? html`<${Underway} id=${recalculation.id} again=${again} />` : html`<${Storm} viewer=${viewer} />`}
+        ${words()}
       </div>
       ${!recalculation &&
+      !releasing &&
       viewer?.role === "PLATFORM_ADMIN" &&
       html`
         <div class="held-buttons">
