@@ -2,10 +2,34 @@
 
 import { CLIENT_ALERT } from "../alert-fragments.js";
 import { change, gql } from "../api.js";
-import { Ago, dateTime } from "../format.js";
+import { Ago, count, dateTime } from "../format.js";
 import { html, useEffect, useId, useRef, useState } from "../html.js";
 import { Button, Icon, Switch } from "../ui.js";
 import { acknowledgedBy, NoteForm, Outcome, whatHappened, WhyAndWorth } from "./alerts-row.js";
+
+/** The alerts of the client `$id` that are not resolved; its document includes them as `...ClientAlerts`. */
+export const ALERTS = gql`
+  fragment AlertsOfClient on AlertConnection {
+    totalCount
+    edges {
+      node {
+        ...ClientAlert
+      }
+    }
+  }
+  fragment ClientAlerts on Query {
+    open: alerts(filter: { clientId: $id, status: [OPEN], held: false }, first: 20) {
+      ...AlertsOfClient
+    }
+    held: alerts(filter: { clientId: $id, status: [OPEN], held: true }, first: 20) {
+      ...AlertsOfClient
+    }
+    acknowledged: alerts(filter: { clientId: $id, status: [ACKNOWLEDGED] }, first: 20) {
+      ...AlertsOfClient
+    }
+  }
+  ${CLIENT_ALERT}
+`;
 
 const SWITCH = gql`
   mutation SwitchAlerts($clientId: ID!, $enabled: Boolean!) {
@@ -59,43 +83,64 @@ const DAY_MS = 86_400_000;
 const LONGEST_SNOOZE_DAYS = 365;
 
 /** The section with the switch, the snooze and the alerts that are not resolved. */
-export function Alerts({ client, alerts, viewer, again }) {
+export function Alerts({ client, lists, viewer, again }) {
   const { pending, error, carryOut } = useChange();
   const set = (enabled) => carryOut("switch", SWITCH, { clientId: client.id, enabled });
   const snooze = (until) => carryOut("snooze", SNOOZE, { clientId: client.id, until });
-  const open = alerts.filter((alert) => alert.status === "OPEN" && !alert.held);
-  const held = alerts.filter((alert) => alert.status === "OPEN" && alert.held);
-  const acknowledged = alerts.filter((alert) => alert.status === "ACKNOWLEDGED");
+  const listed = nodesOf(lists.open);
+  const open = listed.filter((alert) => alert.status === "OPEN");
+  // What was acknowledged here stays in the answer's list of open ones until the page asks again.
+  const done = listed.filter((alert) => alert.status !== "OPEN");
+  const held = nodesOf(lists.held);
+  const acknowledged = [...done, ...nodesOf(lists.acknowledged)];
+  const openCount = lists.open.totalCount - done.length;
+  const acknowledgedCount = lists.acknowledged.totalCount + done.length;
   // What was acknowledged just now is shown where it went.
   const [latest, setLatest] = useState(null);
+  function onDone(id) {
+    setLatest(id);
+    // There is room for one that was not listed.
+    if (listed.length < lists.open.totalCount) again();
+  }
   return html`
     <section class="card client-alerts" aria-labelledby="alerts">
-      <h2 id="alerts">Alerts${open.length > 0 && html` <span class="badge">${open.length} open</span>`}</h2>
+      <h2 id="alerts">Alerts${openCount > 0 && html` <span class="badge">${count(openCount)} open</span>`}</h2>
       ${open.length + held.length > 0 &&
       html`<ul class="client-alert-list">
         ${open.map(
           (alert) =>
             html`
-              <${OpenAlert} key=${alert.id} client=${client} alert=${alert} viewer=${viewer} again=${again} onDone=${setLatest} />
+              <${OpenAlert} key=${alert.id} client=${client} alert=${alert} viewer=${viewer} again=${again} onDone=${onDone} />
             `,
         )}
         ${held.map((alert) => html`<${OtherAlert} key=${alert.id} client=${client} alert=${alert} />`)}
       </ul>`}
+      <${Newest} listed=${open.length} total=${openCount} />
       ${acknowledged.length > 0 &&
       html`<details class="client-acknowledged" open=${latest !== null}>
-        <summary>${acknowledged.length} acknowledged</summary>
+        <summary>${count(acknowledgedCount)} acknowledged</summary>
         <ul class="client-alert-list">
           ${acknowledged.map(
             (alert) =>
               html`<${OtherAlert} key=${alert.id} client=${client} alert=${alert} isLatest=${alert.id === latest} />`,
           )}
         </ul>
+        <${Newest} listed=${acknowledged.length} total=${acknowledgedCount} />
       </details>`}
       <${Switch} checked=${client.alertsEnabled} busy=${pending === "switch"} onChange=${set}>${wordsOf(client)}<//>
       ${client.alertsEnabled && html`<${Snooze} until=${client.alertsSnoozedUntil} busy=${pending === "snooze"} snooze=${snooze} />`}
       ${error && html`<p class="change-error" role="alert">${error.message}</p>`}
     </section>
   `;
+}
+
+function nodesOf(connection) {
+  return connection.edges.map((edge) => edge.node);
+}
+
+/** Says that not all are listed, where that is so. */
+function Newest({ listed, total }) {
+  return listed < total && html`<p class="quiet client-alert-rest">The newest ${count(listed)} are listed.</p>`;
 }
 
 function wordsOf({ alertsEnabled, engagementModel }) {

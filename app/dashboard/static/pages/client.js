@@ -1,6 +1,5 @@
 /** One client: how it is, how it got there, what it uses, what happened, and what to do about it. */
 
-import { CLIENT_ALERT } from "../alert-fragments.js";
 import { gql } from "../api.js";
 import { LineChart } from "../charts/line.js";
 import { Ago, date, daysFromNow, label, number, percent, person } from "../format.js";
@@ -10,7 +9,7 @@ import { useQuery } from "../query.js";
 import { Link, PageHeading, useScrollRestoration, useTitle } from "../router.js";
 import { Empty, Failure, Icon, Light, Risk, ScoreCircle, Skeleton, Trend, tone } from "../ui.js";
 import { Activity, ACTIVITY } from "./client-activity.js";
-import { Alerts } from "./client-alerts.js";
+import { ALERTS, Alerts } from "./client-alerts.js";
 import { Recalculation, useRecalculation } from "./client-recalculation.js";
 import { Features, Usage } from "./client-usage.js";
 
@@ -90,17 +89,11 @@ const CLIENT = gql`
         ...Activity
       }
     }
-    alerts(filter: { clientId: $id, status: [OPEN, ACKNOWLEDGED] }, first: 20) {
-      edges {
-        node {
-          ...ClientAlert
-        }
-      }
-    }
+    ...ClientAlerts
   }
   ${FRAME}
   ${ACTIVITY}
-  ${CLIENT_ALERT}
+  ${ALERTS}
 `;
 
 // What a client needs of the weight to have a score.
@@ -142,7 +135,7 @@ export default function ClientPage({ id }) {
       <${Health} client=${client} />
       <div class="client-columns">
         <div class="client-side">
-          <${Alerts} client=${client} alerts=${data.alerts.edges.map((edge) => edge.node)} viewer=${viewer} again=${refetch} />
+          <${Alerts} client=${client} lists=${data} viewer=${viewer} again=${refetch} />
           <${Account} client=${client} />
         </div>
         <div class="client-main">
