@@ -157,24 +157,38 @@ async def test_released_alerts_are_open_at_once_for_everybody(
         )
 
 
-async def test_what_is_being_released_is_nobodys_to_decide(
-    product: Product, visit: Open, told: int, look: Look
+async def test_very_many_are_released_in_batches_and_are_nobodys_to_decide_meanwhile(
+    product: Product, visit: Open, client: int, told: int, look: Look
 ) -> None:
-    await change(
-        product.database, "UPDATE runs SET releasing = true WHERE id IN (SELECT run_id FROM alerts WHERE held)"
+    [(run_id, raised_at)] = await rows_of(
+        product.database, "SELECT run_id, max(raised_at) FROM alerts WHERE held GROUP BY 1"
+    )
+    held_too = {"held": True, "run_id": run_id, "raised_at": raised_at - timedelta(hours=1)}
+    many = holding.RELEASED_AT_ONCE
+    await add_rows(
+        product.database, "alerts", [alert_row(client, number + NUMBER) | held_too for number in range(many)]
     )
     page = (await visit("/alerts", role=Role.PLATFORM_ADMIN, look=look)).page
     await expect_open(page, told)
     held = held_section(page)
+    await expect(held).to_contain_text(BROKEN)
+    await held.get_by_role("button", name="Release").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Release alerts").click()
+    await expect(page.get_by_role("status").filter(has_text="1,025 alerts were released.")).to_be_visible()
     await expect(held.get_by_role("heading", level=2)).to_have_text(f"{NUMBER} alerts held")
     await expect(held).to_contain_text("They are being released")
     await expect(held).not_to_contain_text(BROKEN)
     await expect(held.get_by_role("button")).to_have_count(0)
+    opened = page.get_by_role("heading", name="Open")
+    await expect(opened).to_be_focused()
+    await expect(opened).to_have_text(f"Open {told + many:,}")
+    # The turn of the others comes without a reload, and takes the focus from nobody.
+    await page.get_by_label("Owner").focus()
     async with product.database.begin() as session:
         assert await holding.release_next(session) == NUMBER
-    # Their turn comes without a reload.
     await expect(held).to_have_count(0)
-    await expect_open(page, told + NUMBER)
+    await expect(opened).to_have_text(f"Open {told + NUMBER + many:,}")
+    await expect(page.get_by_label("Owner")).to_be_focused()
 
 
 async def test_discarded_alerts_say_that_nobody_was_told(product: Product, visit: Open, told: int, look: Look) -> None:

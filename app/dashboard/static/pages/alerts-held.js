@@ -73,24 +73,23 @@ const RELEASING = "They are being released: people are told of a thousand at a t
  * The section of held alerts. `held` is the first page of them, `alerts` those that are loaded, `more` what loads
  * further ones, and `decided(count)` is called after a decision. A recalculation that is under way holds all that it
  * raises until it has ended: while there is one, nothing can be said of them, and `again` is called at its end. Very
- * many that are released leave in batches, and each calls for a fresh list.
+ * many that are released leave in batches, and each calls for a fresh list: until then nothing of them is `undecided`.
  */
-export function Held({ held, alerts, recalculation, viewer, decided, again, more }) {
+export function Held({ held, alerts, undecided, recalculation, viewer, decided, again, more }) {
   const [asking, setAsking] = useState(null);
-  const releasing = alerts.every((alert) => alert.releasing);
   const words = () => {
     if (recalculation) return html`<${Underway} id=${recalculation.id} again=${again} />`;
-    return releasing ? html`<p>${RELEASING}</p>` : html`<${Storm} viewer=${viewer} />`;
+    return undecided ? html`<${Storm} viewer=${viewer} />` : html`<p>${RELEASING}</p>`;
   };
   return html`
     <section class="card held" aria-labelledby="held-alerts">
-      <${Icon} name=${recalculation || releasing ? "clock" : "alert"} />
+      <${Icon} name=${undecided && !recalculation ? "alert" : "clock"} />
       <div class="held-words">
         <h2 id="held-alerts">${counted(held.totalCount, "alert")} held</h2>
         ${words()}
       </div>
       ${!recalculation &&
-      !releasing &&
+      undecided &&
       viewer?.role === "PLATFORM_ADMIN" &&
       html`
         <div class="held-buttons">

@@ -239,26 +239,28 @@ function Lists({ data, extra, loadMore, again, decided, viewer, owner }) {
     heading.current?.focus();
   }
 
-  const anyHeld = data.held.totalCount > 0;
+  const held = [data.held, ...extra.held];
+  const heldAlerts = held.flatMap((page) => page.edges).map((edge) => edge.node);
+  const undecided = heldAlerts.some((alert) => !alert.releasing);
   const decidedHere = useRef(false);
   useEffect(() => {
     // The buttons that were pressed are gone.
-    if (!anyHeld && decidedHere.current) heading.current.focus();
-    decidedHere.current &&= anyHeld;
-  }, [anyHeld]);
+    if (!undecided && decidedHere.current) heading.current.focus();
+    decidedHere.current &&= undecided;
+  }, [undecided]);
   function decide() {
     decidedHere.current = true;
     decided();
   }
 
-  const held = [data.held, ...extra.held];
   const newer = new Set(extra.raised.map((alert) => alert.id));
   return html`
-    ${anyHeld &&
+    ${heldAlerts.length > 0 &&
     html`
       <${Held}
         held=${data.held}
-        alerts=${held.flatMap((page) => page.edges).map((edge) => edge.node)}
+        alerts=${heldAlerts}
+        undecided=${undecided}
         recalculation=${data.runs.edges.map((edge) => edge.node).find(isRecalculation)}
         viewer=${viewer}
         decided=${decide}
