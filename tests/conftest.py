@@ -21,7 +21,20 @@ from tests.machine import roomy_memory
 
 TEST_SECRET = "a secret that only the tests know, of 32 bytes and more"
 
+# The folders of the slowest files: those that wait most of the time, and those that keep the cores busy.
+WAITING, BUSY = {"chaos", "workers"}, {"browser", "tests"}
+
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files, those that wait among those that compute: short ones are left for the end."""
+    files = list(dict.fromkeys(item.path for item in items))
+    places: dict[Path, float] = {}
+    for folders in (WAITING, BUSY):
+        found = [file for file in files if file.parent.name in folders]
+        places |= {file: number / len(found) for number, file in enumerate(found)}
+    items.sort(key=lambda item: places.get(item.path, 1.0))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -38,7 +38,7 @@ Open = Callable[..., Awaitable[Visit]]
 Visits = Callable[..., Awaitable[Visit]]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 async def playwright() -> AsyncIterator[Playwright]:
     """The driver of the browser."""
     expect.set_options(timeout=PATIENCE_MS)
@@ -46,7 +46,7 @@ async def playwright() -> AsyncIterator[Playwright]:
         yield driver
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
     """A real browser without a window: the machine's, or else Playwright's own."""
     browser = await playwright.chromium.launch(executable_path=browser_path(playwright))
