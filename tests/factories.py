@@ -14,8 +14,9 @@ from app.clients.rules import name_key
 from app.database import Database, fetch
 from app.tables import metadata
 
-# Numbers that make external ids unique, so that a test names only those it looks at.
-_numbers = count(1)
+# Numbers that make external ids unique, so that a test names only those it looks at. They are as long as each other:
+# the order of the ids as texts is that of the numbers, however many other tests have run.
+_numbers = (f"{number:06}" for number in count(1))
 
 
 def utc(moment: str) -> datetime:
