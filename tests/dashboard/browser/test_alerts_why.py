@@ -7,6 +7,7 @@ from sqlalchemy import insert
 
 from app.graphql.pagination import key_of
 from app.tables import metadata
+from tests.chaos.service import until
 from tests.dashboard.browser.clients import section
 from tests.dashboard.browser.conftest import Open
 from tests.dashboard.browser.product import SUBJECT, Product
@@ -99,6 +100,15 @@ async def given(product: Product, alert: Alert) -> list[tuple[str, str]]:
     return [tuple(row) for row in await rows_of(product.database, statement, id=key_of("id", alert["id"], "Alert"))]
 
 
+async def until_given(product: Product, alert: Alert, expected: list[tuple[str, str]]) -> None:
+    """Wait until people have said this of an alert and nothing else."""
+
+    async def is_given() -> bool:
+        return await given(product, alert) == expected
+
+    await until(is_given, 30, f"{expected} is what was given")
+
+
 async def test_a_line_says_why_and_unfolds_into_what_adds_up(product: Product, visit: Open, look: Look) -> None:
     page = (await visit("/alerts", look=look)).page
     for name, filter_, first in LISTS:
@@ -165,7 +175,8 @@ async def test_one_click_says_what_an_alert_was_worth_and_another_changes_it(
             await verdict(row, words).click()
             await expect(verdict(row, f"{words} said by 1")).to_have_attribute("aria-pressed", "true")
             await expect(row.get_by_role("button", pressed=True)).to_have_count(1)
-            assert await given(product, alert) == [("ann", "ALREADY_KNOWN"), (SUBJECT, constant)]
+            # It shows at once, and is stored a moment later.
+            await until_given(product, alert, [("ann", "ALREADY_KNOWN"), (SUBJECT, constant)])
         # What was said before is taken back, and saying the same again asks nothing.
         await expect(verdict(row, "Useful")).to_have_text("Useful")
         await verdict(row, "Wrong data").click()
@@ -216,7 +227,7 @@ async def test_a_verdict_that_does_not_arrive_is_told_and_not_shown(product: Pro
     await verdict(row, "Wrong data").click()
     await expect(verdict(row, "Wrong data")).to_have_attribute("aria-pressed", "true")
     await expect(row.get_by_role("alert")).to_have_count(0)
-    assert (SUBJECT, "WRONG_DATA") in await given(product, alert)
+    await until_given(product, alert, sorted([*before, (SUBJECT, "WRONG_DATA")]))
 
 
 async def test_the_page_of_a_client_says_why_and_asks_what_it_was_worth(
@@ -235,7 +246,7 @@ async def test_the_page_of_a_client_says_why_and_asks_what_it_was_worth(
     assert await figures(item.locator(".causes")) == unfolded(alert)
     await verdict(item, "Useful").click()
     await expect(verdict(item, "Useful said by 1")).to_have_attribute("aria-pressed", "true")
-    assert await given(product, alert) == [(SUBJECT, "USEFUL")]
+    await until_given(product, alert, [(SUBJECT, "USEFUL")])
     # It is the same on the way to the list of all, and after it was acknowledged.
     note = f"Looked at in the {look.scheme}."
     await item.get_by_role("button", name="Acknowledge").click()
@@ -245,7 +256,7 @@ async def test_the_page_of_a_client_says_why_and_asks_what_it_was_worth(
     await verdict(done, "Already known").click()
     await expect(verdict(done, "Already known said by 1")).to_have_attribute("aria-pressed", "true")
     await expect(done.locator("summary")).to_have_text(line(alert))
-    assert await given(product, alert) == [(SUBJECT, "ALREADY_KNOWN")]
+    await until_given(product, alert, [(SUBJECT, "ALREADY_KNOWN")])
     await person.page.get_by_role("navigation").get_by_role("link", name="Alerts").click()
     row = rows(person.page, "Acknowledged and resolved").filter(has_text=note)
     await expect(verdict(row, "Already known said by 1")).to_have_attribute("aria-pressed", "true")
